@@ -1,0 +1,166 @@
+"""AuditRun <-> its folder. Torch-free: this is all that reports and dashboard need to read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from faces.emotions import LabelSet
+from faces.errors import InputError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a person reads first.
+
+    ``code`` is stable (FV-D data, FV-M model, FV-F fairness, FV-S saliency, FV-L labels, each with three digits);
+    ``severity`` is ``high``, ``medium``, ``low``, ``info`` or ``unchecked`` ("could not be checked, because ...");
+    ``detail`` is one plain sentence with its number and interval; ``link`` is the evidence: a dashboard path with
+    query, such as ``/confusions?label=fear&predicted=surprise``.
+    """
+
+    code: str
+    severity: str
+    title: str
+    detail: str
+    link: str = "/"
+
+
+SEVERITIES = ("high", "medium", "low", "info", "unchecked")
+
+
+@dataclass(frozen=True)
+class MapStore:
+    """Raw maps of one method: before ReLU, at the layer's own resolution.
+
+    ``values`` float16 (N, T, h, w) divided by ``scale`` float32 (N, T); ``targets`` names what axis T holds: the K
+    classes in order, or ``("predicted", "alternative")``.
+    """
+
+    method: str
+    values: np.ndarray
+    scale: np.ndarray
+    targets: tuple[str, ...]
+
+    @property
+    def resolution(self) -> tuple[int, int]:
+        return self.values.shape[2], self.values.shape[3]
+
+    def raw(self, rows: np.ndarray | int, target: int) -> np.ndarray:
+        """float32 (..., h, w): the raw maps of some rows for one target."""
+        values = np.asarray(self.values[rows, target], dtype=np.float32)
+        return values * np.asarray(self.scale[rows, target], dtype=np.float32)[..., None, None]
+
+
+@dataclass(frozen=True)
+class AuditRun:
+    """A finished audit, read from its folder; arrays are memory-mapped and read only.
+
+    Row i of every array belongs to row i of ``samples``.
+    """
+
+    folder: Path
+    manifest: dict
+
+    @classmethod
+    def open(cls, folder: str | Path) -> AuditRun:
+        """Raises InputError where the folder is no finished run, or one of another schema."""
+        folder = Path(folder)
+        path = folder / "manifest.json"
+        if not path.is_file():
+            raise InputError(
+                f"{folder} is not a finished audit run (it has no manifest.json); "
+                "expected a folder written by `facevalue audit ... --out RUN`: run that first, or finish it with --resume."
+            )
+        try:
+            manifest = json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(f"{path} is not valid JSON ({error}); audit again into a new folder.") from None
+        if manifest.get("schema") != SCHEMA_VERSION:
+            raise InputError(
+                f"{folder} was written with schema {manifest.get('schema')!r}; this version reads schema "
+                f"{SCHEMA_VERSION}: audit again with this version."
+            )
+        return cls(folder.resolve(), manifest)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def classes(self) -> LabelSet:
+        return LabelSet(tuple(self.manifest["classes"]))
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Attributes that were audited (columns of ``samples``); intersections are not listed."""
+        return tuple(self.manifest["attributes"])
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample, in order; see the design for the columns that stay. Do not modify."""
+        return pd.read_parquet(self.folder / "samples.parquet")
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """float32 (N, K); NaN rows where the image was unreadable."""
+        return np.load(self.folder / "probabilities.npy", mmap_mode="r")
+
+    @cached_property
+    def embeddings(self) -> np.ndarray | None:
+        """float16 (N, D), or None where the classifier gives none."""
+        path = self.folder / "embeddings.npy"
+        return np.load(path, mmap_mode="r") if path.is_file() else None
+
+    @property
+    def saliency_methods(self) -> tuple[str, ...]:
+        """Methods whose maps are stored, e.g. ``("gradcam",)``."""
+        return tuple(self.manifest["saliency"])
+
+    def maps(self, method: str = "gradcam") -> MapStore:
+        """Stored maps of a method. Raises InputError naming the stored ones."""
+        if method not in self.saliency_methods:
+            known = ", ".join(self.saliency_methods) or "none (the classifier gave no gradients)"
+            raise InputError(f"The run {self.name} stores no {method!r} maps; stored: {known}.")
+        targets = tuple(self.manifest["saliency"][method]["targets"])
+        values = np.load(self.folder / "saliency" / f"{method}.npy", mmap_mode="r")
+        scale = np.load(self.folder / "saliency" / f"{method}_scale.npy", mmap_mode="r")
+        return MapStore(method, values, scale, targets)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """sample_id -> row."""
+        return {sample_id: row for row, sample_id in enumerate(self.samples["sample_id"])}
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(Finding(**entry) for entry in json.loads((self.folder / "findings.json").read_text()))
+
+    @cached_property
+    def timing(self) -> dict[str, float]:
+        return json.loads((self.folder / "timing.json").read_text())
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A stored result table ``results/NAME.parquet``. Raises InputError where there is none."""
+        path = self.folder / "results" / f"{name}.parquet"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in (self.folder / "results").glob("*.parquet")))
+            raise InputError(f"The run {self.name} has no result table {name!r}; it has: {known}.")
+        return pd.read_parquet(path)
+
+    def result(self, name: str) -> dict:
+        """A stored result ``results/NAME.json``."""
+        return json.loads((self.folder / "results" / f"{name}.json").read_text())
+
+
+def findings_json(findings: tuple[Finding, ...]) -> str:
+    """The text of ``findings.json``: most severe first, then by code; equal input gives equal text."""
+    ordered = sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), finding.code, finding.title))
+    return json.dumps([asdict(finding) for finding in ordered], indent=1, ensure_ascii=False)

@@ -1,0 +1,108 @@
+"""FaceDataset: a table of labelled face images and a way to read their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from faces.emotions import LabelSet
+from faces.errors import InputError, UnreadableImage
+
+OK, UNLABELLED, UNKNOWN_LABEL, UNREADABLE = "ok", "unlabelled", "unknown label", "unreadable"
+"""Values of the ``status`` column: only ``ok`` rows enter Counts; the others stay and are counted in a finding."""
+
+
+class PixelSource(Protocol):
+    """Reads one image by its ``sample_id``; safe to call from several threads."""
+
+    def read(self, sample_id: str) -> np.ndarray:
+        """uint8 (H, W, C), C = 1 (grey) or 3 (RGB). Raises UnreadableImage with the reason."""
+        ...
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the data came from: ``kind`` names the reader, ``fingerprint`` changes when the data changes."""
+
+    kind: str
+    path: Path
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class FaceDataset:
+    """Labelled faces.
+
+    ``samples`` has a RangeIndex and one row an image: ``sample_id`` (unique), ``path``, ``split`` (str or None),
+    ``label`` (canonical name or None), ``status``, then one column for each name in ``attributes`` (categories as
+    str, missing as None), then any ``votes_*`` columns, and ``subject_id`` where the layout knows it.
+    ``notes`` are sentences a person should read (how many metadata rows matched, which columns were left out).
+    """
+
+    samples: pd.DataFrame
+    labels: LabelSet
+    pixels: PixelSource
+    provenance: Provenance
+    attributes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the parts there are, in order of first appearance."""
+        return tuple(name for name in self.samples["split"].dropna().unique())
+
+    def select(self, split: str | None = None, limit: int | None = None) -> FaceDataset:
+        """The rows of one part (case-insensitive; train/Training, test/PublicTest are the same), the first ``limit``.
+
+        Raises InputError naming the parts there are.
+        """
+        samples = self.samples
+        if split is not None:
+            wanted = split_name(split)
+            keep = samples["split"].map(lambda name: split_name(name) == wanted if isinstance(name, str) else False)
+            if not keep.any():
+                known = ", ".join(self.splits) or "none (the data is not divided)"
+                raise InputError(
+                    f"The split {split!r} is not in {self.provenance.path}; its splits are: {known}: pass one of them."
+                )
+            samples = samples[keep]
+        if limit is not None:
+            if limit < 1:
+                raise InputError(f"The limit {limit} is not a number of images; pass 1 or more.")
+            samples = samples.head(limit)
+        return replace(self, samples=samples.reset_index(drop=True))
+
+    def read(self, row: int) -> np.ndarray:
+        """Pixels of one row: uint8 (H, W, C), C = 1 or 3 (RGB). Raises UnreadableImage."""
+        return self.pixels.read(self.samples["sample_id"].iat[row])
+
+    def stream(self, rows: Iterable[int]) -> Iterator[tuple[int, np.ndarray | UnreadableImage]]:
+        """Decode rows ahead in threads and yield ``(row, pixels or the reason)`` in the order asked for."""
+        from faces.pixels import decode_ahead
+
+        yield from decode_ahead(self, rows)
+
+
+SPLIT_ALIASES = {
+    "training": "train",
+    "publictest": "test",
+    "testing": "test",
+    "privatetest": "privatetest",
+    "validation": "val",
+    "valid": "val",
+    "dev": "val",
+}
+
+
+def split_name(name: str) -> str:
+    """One spelling for a part's name, for comparison: ``Training`` and ``train`` are ``train``."""
+    lowered = name.strip().lower()
+    return SPLIT_ALIASES.get(lowered, lowered)

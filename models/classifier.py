@@ -1,0 +1,136 @@
+"""Classifier: a network with everything needed to use it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from faces.emotions import LabelSet
+from faces.errors import InputError
+
+OUTPUTS = ("logits", "probabilities", "sigmoid")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become a network's input: resized to ``height`` x ``width``, ``channels`` 1 (grey) or 3 (RGB),
+
+    0..255 mapped linearly to ``low..high``, then ``(x - mean) / std`` per channel where those are given.
+    ``layout`` is what the network takes: ``NCHW`` or ``NHWC``.
+    """
+
+    height: int
+    width: int
+    channels: int = 1
+    low: float = 0.0
+    high: float = 1.0
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    layout: str = "NCHW"
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise InputError(f"The input has {self.channels} channels; 1 (gray) or 3 (rgb) was expected: see --input.")
+        if min(self.height, self.width) < 8 or max(self.height, self.width) > 2048:
+            raise InputError(
+                f"The input size {self.height}x{self.width} is out of range; each side must be 8 to 2048: see --input."
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Preprocessing:
+        """Read ``"64x64,gray,-1..1"`` as given to ``--input``. Raises InputError showing that form."""
+        try:
+            size, colour, span = (part.strip() for part in text.split(","))
+            height, width = (int(part) for part in size.lower().split("x"))
+            low, high = (float(part) for part in span.split(".."))
+            channels = {"gray": 1, "grey": 1, "rgb": 3}[colour.lower()]
+        except (ValueError, KeyError):
+            raise InputError(
+                f"The input {text!r} is not understood; height x width, gray or rgb, and the value range were "
+                "expected: write it like 64x64,gray,-1..1."
+            ) from None
+        return cls(height, width, channels, low, high)
+
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        """One decoded image, uint8 (H, W, 1 or 3 RGB), to uint8 (height, width, channels)."""
+        if image.shape[2] != self.channels:
+            code = cv2.COLOR_RGB2GRAY if self.channels == 1 else cv2.COLOR_GRAY2RGB
+            image = cv2.cvtColor(image, code)
+        if image.shape[:2] != (self.height, self.width):
+            shrinking = image.shape[0] > self.height or image.shape[1] > self.width
+            interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+            image = cv2.resize(image, (self.width, self.height), interpolation=interpolation)
+        return image.reshape(self.height, self.width, self.channels)
+
+    def tensor(self, pixels: np.ndarray) -> torch.Tensor:
+        """uint8 (N, height, width, channels) to the float32 the network takes, in its layout."""
+        values = torch.from_numpy(np.ascontiguousarray(pixels)).to(torch.float32)
+        values = values * ((self.high - self.low) / 255.0) + self.low
+        if self.mean is not None and self.std is not None:
+            values = (values - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return values if self.layout == "NHWC" else values.permute(0, 3, 1, 2).contiguous()
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network, its classes and how to use it.
+
+    ``output`` says what ``network(x)`` returns: ``logits`` (N, K), ``probabilities`` (N, K) or ``sigmoid`` (N, 1 or 2
+    classes). ``cam_layer`` is a name in ``network.named_modules()``; None where there are no gradients or hooks.
+    ``reshape`` names how that layer's activation becomes (N, C, h, w): ``nchw``, ``nhwc`` or ``tokens:H,W,SKIP``
+    (SKIP leading tokens dropped). ``trained_on`` holds the first 8 bytes of each training image's content_id.
+    ``kind`` says where it came from (checkpoint, timm, keras, onnx, torchscript, factory).
+    """
+
+    network: nn.Module
+    labels: LabelSet
+    preprocessing: Preprocessing
+    kind: str = "checkpoint"
+    name: str = ""
+    path: str | None = None
+    output: str = "logits"
+    cam_layer: str | None = None
+    reshape: str = "nchw"
+    fingerprint: str = ""
+    trained_on: frozenset[bytes] = frozenset()
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.output not in OUTPUTS:
+            raise InputError(f"The output kind {self.output!r} is not one of {', '.join(OUTPUTS)}; name one of those.")
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", fingerprint(self.network))
+
+    def with_classes(self, labels: LabelSet) -> Classifier:
+        """The same network with its outputs named otherwise. Raises InputError where the numbers differ."""
+        if len(labels) != len(self.labels):
+            raise InputError(
+                f"{len(labels)} classes were given ({', '.join(labels)}) and the model has {len(self.labels)} outputs; "
+                "name each output once, in order."
+            )
+        return replace(self, labels=labels)
+
+    def logits(self, output: torch.Tensor) -> torch.Tensor:
+        """What the network returned, as logits (N, K), whose softmax are the probabilities."""
+        if self.output == "logits":
+            return output
+        if self.output == "probabilities":
+            return torch.log(output.clamp_min(torch.finfo(output.dtype).tiny))
+        score = output.reshape(len(output), -1)[:, :1].clamp(1e-7, 1 - 1e-7)
+        return torch.cat([torch.log1p(-score), torch.log(score)], dim=1)
+
+
+def fingerprint(network: nn.Module) -> str:
+    """SHA-256 over the names, shapes and bytes of all weights and buffers, in name order (hex)."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        array = value.detach().cpu().contiguous()
+        digest.update(f"{name}:{tuple(array.shape)}:{array.dtype};".encode())
+        digest.update(array.view(torch.uint8).numpy().tobytes() if array.ndim else array.numpy().tobytes())
+    return digest.hexdigest()
