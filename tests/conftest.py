@@ -1,0 +1,64 @@
+"""What every test may ask for: the real faces, a run made from drawn faces, a Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NO_SKIPS = bool(os.environ.get("FACEVALUE_NO_SKIPS"))
+MUST_RUN = ("browser", "realdata")
+
+
+def fer2013_folder() -> Path:
+    return Path(os.environ.get("FACEVALUE_FER2013", ROOT.parent / "shared" / "data" / "fer2013"))
+
+
+@pytest.fixture(scope="session")
+def fer2013() -> Path:
+    """The folder with archive.zip and metadata.csv."""
+    folder = fer2013_folder()
+    if not (folder / "archive.zip").is_file():
+        pytest.skip(f"the real faces are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium."""
+    named = os.environ.get("FACEVALUE_CHROMIUM")
+    found = named or next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if found is None:
+        pytest.skip("no Chromium was found; set FACEVALUE_CHROMIUM")
+    return found
+
+
+_ran: dict[str, int] = dict.fromkeys(MUST_RUN, 0)
+_skipped: list[str] = []
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = (yield).get_result()
+    markers = [name for name in MUST_RUN if item.get_closest_marker(name)]
+    if report.skipped and markers:
+        _skipped.append(item.nodeid)
+    if report.when == "call" and report.passed:
+        for name in markers:
+            _ran[name] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under FACEVALUE_NO_SKIPS a skipped browser or real-data test, or none at all, fails the run."""
+    missing = [name for name, number in _ran.items() if not number]
+    if NO_SKIPS and not session.config.option.collectonly and (_skipped or missing) and session.exitstatus == 0:
+        for nodeid in _skipped:
+            print(f"\nskipped where it must run: {nodeid}")
+        for name in missing:
+            print(f"\nno {name} test ran")
+        session.exitstatus = 1
