@@ -1,0 +1,29 @@
+"""Result -> Plotly figure: one function per figure, used by the dashboard's pages and the reports alike.
+
+Every function takes a table or an array that an analysis made, computes no statistic itself, and takes
+``theme="light"`` or ``"dark"``. Marks carry ``customdata`` (``label``, ``predicted``, ``attribute``, ``group``, ...)
+so that a click can lead to the images behind them; the marks of heat maps give the true names as ``x`` and ``y``.
+Names are shown as text, whatever characters they hold.
+"""
+
+from reports.figures.calibration import confidence, reliability
+from reports.figures.confusion import confusable_pairs, confusion_matrix, per_class, probabilities
+from reports.figures.data import composition, image_quality, label_mix
+from reports.figures.groups import class_by_group, disparities, group_accuracy
+from reports.figures.theme import empty
+
+__all__ = [
+    "class_by_group",
+    "composition",
+    "confidence",
+    "confusable_pairs",
+    "confusion_matrix",
+    "disparities",
+    "empty",
+    "group_accuracy",
+    "image_quality",
+    "label_mix",
+    "per_class",
+    "probabilities",
+    "reliability",
+]

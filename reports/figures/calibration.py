@@ -1,0 +1,87 @@
+"""How far confidence can be believed."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.figures.theme import canvas, empty, error_bars, interval, percent, shown, whole
+
+
+def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+    """Accuracy against mean confidence, bin by bin, with intervals; the diagonal is perfect calibration.
+
+    ``frame``: low, high (the bin's edges), n, confidence, accuracy, accuracy_low, accuracy_high; with a column
+    ``group``, one line a group. Empty bins are left out.
+    """
+    filled = frame[frame["n"] > 0]
+    if filled.empty:
+        return empty("No image has a confidence.", theme)
+    figure, look = canvas(theme, height=420)
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", name="perfectly calibrated", hoverinfo="skip",
+        line={"color": look.muted, "dash": "dot", "width": 1.5},
+    )  # fmt: skip
+    colours = (look.first, look.second, look.third, look.fourth)
+    symbols = ("circle", "diamond", "square", "triangle-up")
+    parts = list(filled.groupby("group", sort=False)) if "group" in filled else [("all images", filled)]
+    for index, (name, part) in enumerate(parts):
+        colour, symbol = colours[index % 4], symbols[index % 4]
+        accuracy = part["accuracy"].astype(float).tolist()
+        figure.add_scatter(
+            x=part["confidence"].astype(float).tolist(),
+            y=accuracy,
+            mode="lines+markers",
+            name=shown(name),
+            line={"color": colour, "width": 1.5, "dash": "solid" if index < 4 else "dash"},
+            marker={"color": colour, "symbol": symbol, "size": 8},
+            error_y=error_bars(accuracy, part["accuracy_low"].tolist(), part["accuracy_high"].tolist(), colour),
+            hovertext=[_bin_text(str(name), row) for row in part.to_dict("records")],
+            hoverinfo="text",
+            customdata=part[["low", "high"]].astype(float).to_dict("records"),
+        )
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title_text="mean confidence", zeroline=False)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", title_text="accuracy", zeroline=False)
+    return figure.update_layout(meta={"figure": "reliability"})
+
+
+def _bin_text(name: str, row: dict) -> str:
+    return (
+        f"<b>{shown(name)}</b>, confidence {percent(row['low'], 0)} to {percent(row['high'], 0)}<br>"
+        f"mean confidence {percent(row['confidence'])}<br>"
+        f"accuracy {percent(row['accuracy'])}, {interval(row['accuracy_low'], row['accuracy_high'])}<br>"
+        f"n = {whole(row['n'])}"
+    )
+
+
+def confidence(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+    """How many images were right and wrong in each confidence bin; ``frame``: low, high, n, correct."""
+    if frame.empty or not frame["n"].sum():
+        return empty("No image has a confidence.", theme)
+    figure, look = canvas(theme, height=320, barmode="stack", bargap=0.08)
+    middle = ((frame["low"] + frame["high"]) / 2).tolist()
+    width = (frame["high"] - frame["low"]).tolist()
+    parts = (
+        ("right", frame["correct"], look.first, "", True),
+        ("wrong", frame["n"] - frame["correct"], look.second, "/", False),
+    )
+    for name, numbers, colour, pattern, correct in parts:
+        figure.add_bar(
+            x=middle,
+            y=numbers.tolist(),
+            width=[0.92 * w for w in width],
+            name=name,
+            marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.25}},
+            hovertext=[
+                f"confidence {percent(low, 0)} to {percent(high, 0)}: {whole(number)} {name}"
+                for low, high, number in zip(frame["low"], frame["high"], numbers, strict=True)
+            ],
+            hoverinfo="text",
+            customdata=[
+                {"low": float(low), "high": float(high), "correct": correct}
+                for low, high in zip(frame["low"], frame["high"], strict=True)
+            ],
+        )
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="confidence")
+    figure.update_yaxes(title_text="images")
+    return figure.update_layout(meta={"figure": "confidence"})

@@ -1,0 +1,174 @@
+"""One look for every figure: colour-blind-safe colours, fonts, number formats, and names made safe to show."""
+
+from __future__ import annotations
+
+import html
+import math
+import textwrap
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from faces.errors import InputError
+
+FONT = "Inter, 'Liberation Sans', Arial, Helvetica, 'DejaVu Sans', sans-serif"
+ROW = 30
+"""Height of one row of a dot or bar plot, in pixels."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of one theme. ``first`` to ``fourth`` are of Okabe and Ito's palette and differ in lightness too.
+
+    ``sequential`` runs from the page's colour to the strongest; ``diverging`` has the page's colour at zero.
+    """
+
+    name: str
+    text: str
+    muted: str
+    grid: str
+    page: str
+    first: str
+    second: str
+    third: str
+    fourth: str
+    sequential: tuple[str, ...]
+    diverging: tuple[str, ...]
+
+
+LIGHT = Theme(
+    name="light",
+    text="#1f2933",
+    muted="#6b7684",
+    grid="#e1e5ea",
+    page="#ffffff",
+    first="#0072b2",
+    second="#d55e00",
+    third="#009e73",
+    fourth="#aa5c8f",
+    sequential=("#f5f9fd", "#c9dff0", "#8fbfe0", "#4795c8", "#1c6aa6", "#0b3c6b"),
+    diverging=("#b34a00", "#e9a36b", "#f7f7f7", "#7fb6dc", "#00568a"),
+)
+DARK = Theme(
+    name="dark",
+    text="#e6e9ed",
+    muted="#9aa5b1",
+    grid="#3a4048",
+    page="#1a1b1e",
+    first="#56b4e9",
+    second="#f0883e",
+    third="#2fc49a",
+    fourth="#d99ac4",
+    sequential=("#20262d", "#1e4160", "#1f6291", "#3489c1", "#6bb5e5", "#c4e4fa"),
+    diverging=("#ff9d57", "#a3592a", "#2a2f35", "#2f6f9f", "#7cc8f7"),
+)
+THEMES = {"light": LIGHT, "dark": DARK}
+
+
+def theme_named(name: str) -> Theme:
+    """Raises InputError naming the themes there are."""
+    if name not in THEMES:
+        raise InputError(f"The theme {name!r} is not known; use one of {', '.join(THEMES)}.")
+    return THEMES[name]
+
+
+def canvas(theme: str, height: int, **layout: object) -> tuple[go.Figure, Theme]:
+    """An empty figure in a theme, as wide as its place allows, with ``layout`` put on top of the common layout."""
+    look = theme_named(theme)
+    axis = {
+        "gridcolor": look.grid,
+        "linecolor": look.grid,
+        "zerolinecolor": look.muted,
+        "zerolinewidth": 1,
+        "automargin": True,
+        "ticks": "",
+        "title": {"standoff": 10},
+    }
+    base = {
+        "height": height,
+        "autosize": True,
+        "font": {"family": FONT, "size": 13, "color": look.text},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 10, "r": 20, "t": 40, "b": 10},
+        "hoverlabel": {"bgcolor": look.page, "bordercolor": look.muted, "font": {"family": FONT, "color": look.text}},
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"},
+        "xaxis": axis,
+        "yaxis": axis,
+        "dragmode": False,
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": look.muted, "activecolor": look.text},
+        "template": None,
+    }
+    figure = go.Figure()
+    figure.update_layout(base)
+    figure.update_layout(layout)
+    return figure, look
+
+
+def empty(message: str, theme: str = "light") -> go.Figure:
+    """A figure that says why there is nothing to show."""
+    figure, look = canvas(theme, 120)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(
+        text=shown(message, 80), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"color": look.muted}
+    )
+    return figure
+
+
+def shown(name: object, width: int = 30) -> str:
+    """A name as text that no figure takes for markup, broken into lines of at most ``width`` characters."""
+    lines = textwrap.wrap(str(name), width) or [""]
+    return "<br>".join(html.escape(line, quote=False) for line in lines)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """``0.123`` as ``12.3%``; missing values as an en dash."""
+    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}%"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """``95% interval 12.0% to 15.1%``, or that there is none."""
+    if any(bound is None or not math.isfinite(bound) for bound in (low, high)):
+        return "no interval"
+    return f"95% interval {percent(low)} to {percent(high)}"
+
+
+def whole(number: float) -> str:
+    """``1234`` as ``1,234``."""
+    return f"{int(number):,}"
+
+
+def scale(colours: tuple[str, ...]) -> list[list]:
+    """Evenly spaced colours as a Plotly colour scale."""
+    return [[index / (len(colours) - 1), colour] for index, colour in enumerate(colours)]
+
+
+def category_axis(names: list[str], labels: list[str] | None = None) -> dict:
+    """An axis with one place a name: the axis keeps the true names (clicks give them back), labels are safe text."""
+    return {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": names,
+        "tickmode": "array",
+        "tickvals": names,
+        "ticktext": labels or [shown(name) for name in names],
+        "automargin": True,
+    }
+
+
+def error_bars(values: list[float], low: list[float], high: list[float], colour: str) -> dict:
+    """Intervals around ``values`` in Plotly's form (distances); missing bounds draw nothing."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [_distance(value, bound) for value, bound in zip(values, high, strict=True)],
+        "arrayminus": [_distance(bound, value) for value, bound in zip(values, low, strict=True)],
+        "color": colour,
+        "thickness": 1.5,
+        "width": 3,
+    }
+
+
+def _distance(start: float, end: float) -> float | None:
+    return max(0.0, float(end) - float(start)) if math.isfinite(start) and math.isfinite(end) else None
