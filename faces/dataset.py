@@ -27,11 +27,15 @@ class PixelSource(Protocol):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the data came from: ``kind`` names the reader, ``fingerprint`` changes when the data changes."""
+    """Where the data came from: ``kind`` names the reader, ``fingerprint`` changes when the data changes.
+
+    ``metadata`` is the sidecar that was joined, if any; it is not part of the fingerprint.
+    """
 
     kind: str
     path: Path
     fingerprint: str
+    metadata: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,12 @@ class FaceDataset:
             samples = samples.head(limit)
         return replace(self, samples=samples.reset_index(drop=True))
 
+    def with_classes(self, labels: LabelSet) -> FaceDataset:
+        """The same rows judged by other classes: a label outside them has the status ``unknown label``."""
+        samples = self.samples.copy()
+        samples["status"] = statuses(samples["label"], labels, samples["status"] == UNREADABLE)
+        return replace(self, samples=samples, labels=labels)
+
     def read(self, row: int) -> np.ndarray:
         """Pixels of one row: uint8 (H, W, C), C = 1 or 3 (RGB). Raises UnreadableImage."""
         return self.pixels.read(self.samples["sample_id"].iat[row])
@@ -89,6 +99,12 @@ class FaceDataset:
         from faces.pixels import decode_ahead
 
         yield from decode_ahead(self, rows)
+
+
+def statuses(label: pd.Series, labels: LabelSet, unreadable: pd.Series) -> np.ndarray:
+    """The ``status`` of each row, from its label (canonical or None) and whether its file is known to be no image."""
+    known = np.where(label.isin(labels.names), OK, np.where(label.isna(), UNLABELLED, UNKNOWN_LABEL))
+    return np.where(unreadable, UNREADABLE, known).astype(object)
 
 
 SPLIT_ALIASES = {

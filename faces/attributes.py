@@ -1,0 +1,263 @@
+"""Who is in the pictures: a sidecar of demographics joined to the samples, ages in bands, measured qualities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from faces.dataset import FaceDataset
+from faces.errors import InputError
+
+KEY_COLUMNS = (
+    "sample_id", "image", "image_name", "image name", "file", "filename", "file_name", "filepath", "file_path",
+    "path", "image_path", "subdirectory_filepath", "img", "name", "id",
+)  # fmt: skip
+LABEL_COLUMNS = ("label", "emotion", "expression", "target", "class")
+SPLIT_COLUMNS = ("split", "usage", "partition", "subset", "set")
+SUBJECT_COLUMNS = ("subject_id", "subject", "person", "person_id", "identity")
+NOT_ATTRIBUTES = frozenset({*KEY_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS, *SUBJECT_COLUMNS, "pixels", "status"})
+FERPLUS_VOTES = {
+    "neutral": "votes_neutral", "happiness": "votes_happiness", "surprise": "votes_surprise",
+    "sadness": "votes_sadness", "anger": "votes_anger", "disgust": "votes_disgust", "fear": "votes_fear",
+    "contempt": "votes_contempt", "unknown": "votes_unknown", "NF": "votes_not_a_face",
+}  # fmt: skip
+"""The columns of fer2013new.csv and what they are called here."""
+MAX_GROUPS = 50
+AGE_STARTS = (0, 3, 10, 20, 30, 40, 50, 60, 70)
+AGE_BANDS = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70+")
+"""The bands of FairFace (Karkkainen and Joo 2021), which the field's reports use."""
+
+
+def measure(image: np.ndarray) -> tuple[float, float, float]:
+    """Brightness (mean luma, 0..255), contrast (its standard deviation) and sharpness (variance of its Laplacian)."""
+    grey = image[:, :, 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    mean, deviation = cv2.meanStdDev(grey)
+    edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))[1]
+    return float(mean[0, 0]), float(deviation[0, 0]), float(edges[0, 0] ** 2)
+
+
+def age_band(value: object) -> str | None:
+    """The band of an age in years, such as ``20-29``; None for what is no age from 0 to 120."""
+    try:
+        age = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    if not 0 <= age <= 120:
+        return None
+    return AGE_BANDS[sum(age >= start for start in AGE_STARTS) - 1]
+
+
+def join_metadata(dataset: FaceDataset, csv: Path | str) -> FaceDataset:
+    """The data set with the columns of a sidecar (.csv or .parquet) added to its samples.
+
+    Rows are joined by sample id, by the end of the path, or by file name, whichever matches most; a table with
+    FER+'s votes joins a FER-2013 CSV by row. How many rows matched, and which columns were left out and why, is said
+    in the notes. Raises InputError where nothing matches or a name stands for several images.
+    """
+    path = Path(csv)
+    table = read_table(path).rename(columns=FERPLUS_VOTES if _is_ferplus(path) else {})
+    if dataset.provenance.kind == "FER-2013 CSV" and len(table) == _rows_of_file(dataset):
+        rows = dataset.samples["sample_id"].astype(int).to_numpy()
+        how = "by row"
+    else:
+        rows, how = _match(dataset, table, path)
+    matched = int((rows >= 0).sum())
+    note = f"{matched} of {len(dataset)} images have a row in {path.name} ({len(table)} rows), joined {how}."
+    columns, attributes, left_out = attribute_columns(table)
+    clash = next((name for name in columns if name in dataset.samples and name not in dataset.attributes), None)
+    if clash:
+        raise InputError(f"{path} has a column {clash!r}, which the data already has: rename it in one of them.")
+    samples = dataset.samples.copy()
+    for name, values in columns.items():
+        samples[name] = _take(values, rows)
+    names = tuple(dict.fromkeys((*dataset.attributes, *attributes)))
+    provenance = replace(dataset.provenance, metadata=path.resolve())
+    return replace(
+        dataset, samples=samples, attributes=names, provenance=provenance, notes=(*dataset.notes, note, *left_out)
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A .csv (comma, semicolon or tab) or .parquet table, header stripped. Raises InputError naming what is wrong."""
+    if not path.is_file():
+        raise InputError(f"The table {path} does not exist; a .csv or .parquet file was expected: check the path.")
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            table = pd.read_csv(path, sep=_separator(path), encoding="utf-8-sig", low_memory=False)
+    except (ValueError, OSError, UnicodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"The table {path} cannot be read ({reason}); a UTF-8 .csv with a header line, or a .parquet, was expected."
+        ) from None
+    table.columns = [str(name).strip() for name in table.columns]
+    repeated = table.columns[table.columns.duplicated()]
+    if len(repeated):
+        raise InputError(f"The table {path} has two columns {repeated[0]!r}; each name must stand once: rename one.")
+    return table
+
+
+def attribute_columns(table: pd.DataFrame) -> tuple[dict[str, pd.Series], tuple[str, ...], tuple[str, ...]]:
+    """What of a table describes the people in it: columns to add, which of them are attributes, notes on the rest.
+
+    Ages become bands; ``votes_*`` become whole numbers and a subject column ``subject_id``, neither an attribute; a
+    column of free text, identifiers or measurements (over MAX_GROUPS values) is left out with a note.
+    """
+    columns: dict[str, pd.Series] = {}
+    attributes: list[str] = []
+    notes: list[str] = []
+    for name in table.columns:
+        lowered = name.lower()
+        if lowered.startswith("votes_"):
+            columns[lowered] = _votes(table[name], name)
+        elif lowered in SUBJECT_COLUMNS:
+            columns.setdefault("subject_id", categories(table[name]))
+        elif lowered not in NOT_ATTRIBUTES and not lowered.startswith("unnamed:"):
+            values = _bands(table[name]) if _is_age(lowered, table[name]) else categories(table[name])
+            groups = values.nunique()
+            if 0 < groups <= MAX_GROUPS:
+                columns[name] = values
+                attributes.append(name)
+            else:
+                what = "is empty" if groups == 0 else f"has {groups} different values, and an attribute at most"
+                notes.append(f"The column {name} was left out: it {what}{f' {MAX_GROUPS}' if groups else ''}.")
+    return columns, tuple(attributes), tuple(notes)
+
+
+def categories(values: pd.Series) -> pd.Series:
+    """Values as str, missing as None; whole numbers are written without a fraction, truth values as yes and no."""
+    if pd.api.types.is_bool_dtype(values):
+        return values.map({True: "yes", False: "no"}).astype(object)
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    texts = [None if value is None or value is pd.NA or value != value else str(value).strip() for value in values]
+    return pd.Series([text or None for text in texts], index=values.index, dtype=object)
+
+
+def find_column(table: pd.DataFrame, names: Iterable[str]) -> str | None:
+    """The first column whose name, whatever its case, is among ``names`` (in the order of ``names``)."""
+    known = {str(column).lower(): column for column in reversed(table.columns)}
+    return next((known[name] for name in names if name in known), None)
+
+
+def _separator(path: Path) -> str:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline()
+    return max(",;\t", key=header.count)
+
+
+def _is_ferplus(path: Path) -> bool:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = {name.strip() for name in file.readline().split(",")}
+    return set(FERPLUS_VOTES) <= header
+
+
+def _is_age(lowered: str, values: pd.Series) -> bool:
+    return "age" in lowered.split("_") and pd.api.types.is_numeric_dtype(values) and values.nunique() > len(AGE_BANDS)
+
+
+def _bands(values: pd.Series) -> pd.Series:
+    return pd.Series([age_band(value) for value in values], index=values.index, dtype=object)
+
+
+def _votes(values: pd.Series, name: str) -> pd.Series:
+    numbers = pd.to_numeric(values, errors="coerce")
+    if (numbers.isna() & values.notna()).any() or (numbers < 0).any() or (numbers.dropna() % 1 != 0).any():
+        raise InputError(f"The column {name} holds something else than numbers of votes; whole numbers were expected.")
+    return numbers.astype("Int64")
+
+
+def _take(values: pd.Series, rows: np.ndarray) -> pd.Series:
+    """``values`` at ``rows``, missing where a row is -1."""
+    taken = values.reset_index(drop=True).reindex(rows).reset_index(drop=True)
+    return taken if values.dtype != object else taken.astype(object).where(taken.notna(), None)
+
+
+def _rows_of_file(dataset: FaceDataset) -> int:
+    rows: int = dataset.pixels.rows  # type: ignore[attr-defined]  # only asked of a FER-2013 CSV
+    return rows
+
+
+def _match(dataset: FaceDataset, table: pd.DataFrame, path: Path) -> tuple[np.ndarray, str]:
+    """For each sample the row of the table that describes it, or -1; and how it was found, in words."""
+    ids = [str(value) for value in dataset.samples["sample_id"]]
+    best: tuple[int, str, str, Any] | None = None
+    for column in (name for name in table.columns if name.lower() in KEY_COLUMNS):
+        keys = [_slashes(value) for value in table[column]]
+        for how, shorten in _WAYS:
+            wanted = {shorten(value) for value in ids}
+            matched = len(wanted & {shorten(key) for key in keys if key})
+            if matched and (best is None or matched > best[0]):
+                best = matched, column, how, shorten
+            if matched == len(ids):
+                break
+    if best is None:
+        named = [name for name in table.columns if name.lower() in KEY_COLUMNS]
+        what = (
+            f"its column {named[0]!r} holds names like {_first(table[named[0]])!r}"
+            if named
+            else "no column names files"
+        )
+        raise InputError(
+            f"No row of {path} belongs to an image of {dataset.provenance.path}: {what} and the images are named like "
+            f"{ids[0]!r}; a column sample_id, image or path with those names, or their last part, was expected."
+        )
+    _, column, how, shorten = best
+    return _rows(ids, [_slashes(value) for value in table[column]], shorten, table, path), f"{how} ({column})"
+
+
+def _rows(ids: Sequence[str], keys: Sequence[str], shorten: Any, table: pd.DataFrame, path: Path) -> np.ndarray:
+    row_of: dict[str, int] = {}
+    for row, key in enumerate(keys):
+        if not key:
+            continue
+        first = row_of.setdefault(shorten(key), row)
+        if first != row and not table.iloc[first].equals(table.iloc[row]):
+            raise InputError(
+                f"{path} describes {key!r} in rows {first + 2} and {row + 2} differently; one row an image was "
+                "expected: remove one of them."
+            )
+    met: dict[str, str] = {}
+    for sample_id in ids:
+        other = met.setdefault(shorten(sample_id), sample_id)
+        if other != sample_id and shorten(sample_id) in row_of:
+            raise InputError(
+                f"{path} names {shorten(sample_id)!r}, which stands for several images ({other} and {sample_id}); "
+                "a name for one image each was expected: give their paths inside the data in a column sample_id."
+            )
+    return np.array([row_of.get(shorten(sample_id), -1) for sample_id in ids], dtype=np.int64)
+
+
+def _slashes(value: object) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ""
+    return str(value).strip().replace("\\", "/").removeprefix("./")
+
+
+def _last(parts: int) -> Any:
+    return lambda name: "/".join(name.rsplit("/", parts)[-parts:])
+
+
+def _stem(name: str) -> str:
+    return name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+_WAYS: tuple[tuple[str, Any], ...] = (
+    ("by sample id", lambda name: name),
+    ("by the last three parts of the path", _last(3)),
+    ("by the last two parts of the path", _last(2)),
+    ("by file name", _last(1)),
+    ("by file name without its ending", _stem),
+)
+"""From the strictest to the loosest; a looser way is taken only where it matches more."""
+
+
+def _first(values: pd.Series) -> str:
+    return next((_slashes(value) for value in values if _slashes(value)), "")

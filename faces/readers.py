@@ -1,0 +1,63 @@
+"""open_dataset(path): one reader per layout, in plain dicts; the first that recognises the data reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from faces.attributes import join_metadata, read_table
+from faces.dataset import FaceDataset
+from faces.emotions import LabelSet
+from faces.errors import InputError
+from faces.found import EXPECTED, Found
+from faces.image_folder import read_image_folder
+from faces.tables import read_fer_csv, read_manifest
+from faces.trees import Tree, open_tree
+
+TREE_READERS: dict[str, Callable[[Tree], Found | None]] = {
+    "image folder": read_image_folder,
+}
+"""For folders and archives, most particular first; a reader answers None where the layout is not its own."""
+
+TABLES = (".csv", ".tsv", ".parquet")
+
+
+def open_dataset(
+    path: Path | str,
+    metadata: Path | str | None = None,
+    label: str | None = None,
+    classes: LabelSet | None = None,
+) -> FaceDataset:
+    """Labelled faces from a folder, a .zip, .tar or .tar.gz, a FER-2013 CSV, or a manifest CSV or Parquet.
+
+    ``metadata`` is a sidecar of attributes and votes to join (see faces.attributes.join_metadata); ``label`` names a
+    manifest's label column where it is not label or emotion; ``classes`` are those to judge by (by default all labels
+    met; in a manifest of numbers their order). No pixels are read. Raises InputError.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"The data {path} does not exist; {EXPECTED}: check the path.")
+    if label is not None and path.suffix.lower() not in TABLES:
+        raise InputError(
+            f"The label column {label!r} was named but {path} is no table; leave it out, or pass a manifest."
+        )
+    found = _read_table(path, label, classes) if path.suffix.lower() in TABLES else _read_tree(path)
+    dataset = found.dataset(classes)
+    return dataset if metadata is None else join_metadata(dataset, metadata)
+
+
+def _read_tree(path: Path) -> Found:
+    tree = open_tree(path)
+    for reader in TREE_READERS.values():
+        found = reader(tree)
+        if found is not None:
+            return found
+    raise InputError(f"{path} holds no images in a known layout; {EXPECTED}: check the path.")
+
+
+def _read_table(path: Path, label: str | None, classes: LabelSet | None) -> Found:
+    if label is None and path.suffix.lower() == ".csv":
+        found = read_fer_csv(path)
+        if found is not None:
+            return found
+    return read_manifest(path, read_table(path), label, classes)
