@@ -5,17 +5,16 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.theme import canvas, empty, error_bars, interval, percent, shown, whole
+from reports.figures.theme import canvas, empty, error_bars, hatched, interval, percent, shown, whole
 
 
 def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     """Accuracy against mean confidence, bin by bin, with intervals; the diagonal is perfect calibration.
 
-    ``frame``: low, high (the bin's edges), n, confidence, accuracy, accuracy_low, accuracy_high; with a column
-    ``group``, one line a group. Empty bins are left out.
+    ``frame``: group, bin_low, bin_high, n, confidence, accuracy, low, high; one line a group, bins without images
+    left out.
     """
-    filled = frame[frame["n"] > 0]
-    if filled.empty:
+    if frame.empty:
         return empty("No image has a confidence.", theme)
     figure, look = canvas(theme, height=420)
     figure.add_scatter(
@@ -24,8 +23,7 @@ def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     )  # fmt: skip
     colours = (look.first, look.second, look.third, look.fourth)
     symbols = ("circle", "diamond", "square", "triangle-up")
-    parts = list(filled.groupby("group", sort=False)) if "group" in filled else [("all images", filled)]
-    for index, (name, part) in enumerate(parts):
+    for index, (name, part) in enumerate(frame.groupby("group", sort=False)):
         colour, symbol = colours[index % 4], symbols[index % 4]
         accuracy = part["accuracy"].astype(float).tolist()
         figure.add_scatter(
@@ -35,10 +33,13 @@ def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
             name=shown(name),
             line={"color": colour, "width": 1.5, "dash": "solid" if index < 4 else "dash"},
             marker={"color": colour, "symbol": symbol, "size": 8},
-            error_y=error_bars(accuracy, part["accuracy_low"].tolist(), part["accuracy_high"].tolist(), colour),
+            error_y=error_bars(accuracy, part["low"].tolist(), part["high"].tolist(), colour),
             hovertext=[_bin_text(str(name), row) for row in part.to_dict("records")],
             hoverinfo="text",
-            customdata=part[["low", "high"]].astype(float).to_dict("records"),
+            customdata=[
+                {"group": str(name), "low": low, "high": high}
+                for low, high in zip(part["bin_low"].tolist(), part["bin_high"].tolist(), strict=True)
+            ],
         )
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title_text="mean confidence", zeroline=False)
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", title_text="accuracy", zeroline=False)
@@ -47,40 +48,36 @@ def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
 
 def _bin_text(name: str, row: dict) -> str:
     return (
-        f"<b>{shown(name)}</b>, confidence {percent(row['low'], 0)} to {percent(row['high'], 0)}<br>"
+        f"<b>{shown(name)}</b>, confidence {percent(row['bin_low'], 0)} to {percent(row['bin_high'], 0)}<br>"
         f"mean confidence {percent(row['confidence'])}<br>"
-        f"accuracy {percent(row['accuracy'])}, {interval(row['accuracy_low'], row['accuracy_high'])}<br>"
+        f"accuracy {percent(row['accuracy'])}, {interval(row['low'], row['high'])}<br>"
         f"n = {whole(row['n'])}"
     )
 
 
 def confidence(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
-    """How many images were right and wrong in each confidence bin; ``frame``: low, high, n, correct."""
-    if frame.empty or not frame["n"].sum():
+    """How many images were right and wrong in each confidence bin; ``frame``: bin_low, bin_high, n, accuracy."""
+    if frame.empty:
         return empty("No image has a confidence.", theme)
-    figure, look = canvas(theme, height=320, barmode="stack", bargap=0.08)
-    middle = ((frame["low"] + frame["high"]) / 2).tolist()
-    width = (frame["high"] - frame["low"]).tolist()
-    parts = (
-        ("right", frame["correct"], look.first, "", True),
-        ("wrong", frame["n"] - frame["correct"], look.second, "/", False),
-    )
-    for name, numbers, colour, pattern, correct in parts:
+    figure, look = canvas(theme, height=320, barmode="stack")
+    low, high = frame["bin_low"].tolist(), frame["bin_high"].tolist()
+    right = (frame["n"] * frame["accuracy"]).round().astype(int)
+    for name, numbers, colour, pattern in (
+        ("right", right, look.first, ""),
+        ("wrong", frame["n"] - right, look.second, "/"),
+    ):
         figure.add_bar(
-            x=middle,
+            x=[(a + b) / 2 for a, b in zip(low, high, strict=True)],
             y=numbers.tolist(),
-            width=[0.92 * w for w in width],
+            width=[0.92 * (b - a) for a, b in zip(low, high, strict=True)],
             name=name,
-            marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.25}},
+            marker=hatched(colour, pattern),
             hovertext=[
-                f"confidence {percent(low, 0)} to {percent(high, 0)}: {whole(number)} {name}"
-                for low, high, number in zip(frame["low"], frame["high"], numbers, strict=True)
+                f"confidence {percent(a, 0)} to {percent(b, 0)}: {whole(number)} {name}"
+                for a, b, number in zip(low, high, numbers, strict=True)
             ],
             hoverinfo="text",
-            customdata=[
-                {"low": float(low), "high": float(high), "correct": correct}
-                for low, high in zip(frame["low"], frame["high"], strict=True)
-            ],
+            customdata=[{"low": a, "high": b, "correct": name == "right"} for a, b in zip(low, high, strict=True)],
         )
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="confidence")
     figure.update_yaxes(title_text="images")

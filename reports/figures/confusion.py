@@ -8,21 +8,20 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from reports.figures.heat import add_heat
 from reports.figures.theme import (
     ROW,
     canvas,
     category_axis,
     empty,
     error_bars,
+    hatched,
     interval,
     percent,
-    scale,
+    row_axis,
     shown,
     whole,
 )
-
-CELL_TEXT_UP_TO = 12
-"""With more classes than this the numbers no longer fit their cells; the hover text still has them."""
 
 
 def confusion_matrix(
@@ -39,28 +38,19 @@ def confusion_matrix(
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
     by_share = normalise == "label"
     figure, look = canvas(theme, height=max(320, 110 + 52 * min(len(classes), 14)))
-    text = [[f"{100 * s:.0f}%" if by_share else whole(n) for s, n in zip(*row, strict=True)]
-            for row in zip(shares, matrix, strict=True)]  # fmt: skip
-    figure.add_heatmap(
-        x=classes,
-        y=classes,
-        z=(shares if by_share else matrix).tolist(),
-        zmin=0,
-        zmax=1 if by_share else None,
-        colorscale=scale(look.sequential),
-        text=text,
-        texttemplate="%{text}" if len(classes) <= CELL_TEXT_UP_TO else None,
-        hovertext=[[_cell(classes, i, j, matrix, shares) for j in range(len(classes))] for i in range(len(classes))],
-        hoverinfo="text",
+    indices = range(len(classes))
+    add_heat(
+        figure,
+        look,
+        columns=classes,
+        rows=classes,
+        values=(shares if by_share else matrix).tolist(),
+        text=[[percent(shares[i, j], 0) if by_share else whole(matrix[i, j]) for j in indices] for i in indices],
+        hover=[[_cell(classes, i, j, matrix, shares) for j in indices] for i in indices],
         customdata=[[{"label": label, "predicted": predicted} for predicted in classes] for label in classes],
-        xgap=1,
-        ygap=1,
-        colorbar={
-            "title": {"text": "share of label" if by_share else "images", "side": "right"},
-            "tickformat": ".0%" if by_share else ",d",
-            "thickness": 14,
-            "outlinewidth": 0,
-        },
+        title="share of label" if by_share else "images",
+        tickformat=".0%" if by_share else ",d",
+        span=(0, 1) if by_share else (0, max(1, int(matrix.max()))),
     )
     rows = [f"{shown(name)} (n = {whole(total)})" for name, total in zip(classes, totals[:, 0], strict=True)]
     figure.update_xaxes(category_axis(classes), title_text="predicted", showgrid=False, side="top")
@@ -84,7 +74,7 @@ def per_class(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     if frame.empty:
         return empty("No class has any images.", theme)
     names = frame["class"].astype(str).tolist()
-    figure, look = canvas(theme, height=110 + ROW * 1.4 * len(names))
+    figure, look = canvas(theme, height=110 + round(ROW * 1.4 * len(names)))
     looks = (("recall", look.first, "circle"), ("precision", look.second, "diamond"), ("f1", look.third, "square"))
     for place, (metric, colour, symbol) in enumerate(looks):
         values = frame[metric].astype(float).tolist()
@@ -104,14 +94,8 @@ def per_class(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
             customdata=[{"label": name} for name in names],
         )
     labels = [f"{shown(name)} (n = {whole(n)})" for name, n in zip(names, frame["n"], strict=True)]
-    figure.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", zeroline=False)
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(len(names))),
-        ticktext=labels,
-        range=[len(names) - 0.4, -0.6],
-        zeroline=False,
-    )
+    figure.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", zeroline=False, title_text="share, with 95% interval")
+    figure.update_yaxes(row_axis(labels))
     return figure.update_layout(meta={"figure": "per_class"})
 
 
@@ -128,7 +112,7 @@ def confusable_pairs(frame: pd.DataFrame, top: int = 10, theme: str = "light") -
     if frame.empty:
         return empty("No two classes were confused.", theme)
     pairs = [f"{a} / {b}" for a, b in zip(frame["class_a"], frame["class_b"], strict=True)]
-    figure, look = canvas(theme, height=110 + ROW * 1.2 * len(pairs), barmode="stack")
+    figure, look = canvas(theme, height=110 + round(ROW * 1.2 * len(pairs)), barmode="stack")
     directions = (
         ("first taken for second", "class_a", "class_b", "n_ab", look.first, ""),
         ("second taken for first", "class_b", "class_a", "n_ba", look.second, "/"),
@@ -139,10 +123,7 @@ def confusable_pairs(frame: pd.DataFrame, top: int = 10, theme: str = "light") -
             y=pairs,
             orientation="h",
             name=name,
-            marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.25}},
-            text=[whole(n) for n in frame[number]],
-            textposition="inside",
-            insidetextanchor="middle",
+            marker=hatched(colour, pattern),
             hovertext=[
                 f"{whole(n)} images labelled <b>{shown(a)}</b> were predicted <b>{shown(b)}</b>"
                 for a, b, n in zip(frame[label], frame[predicted], frame[number], strict=True)
@@ -164,16 +145,16 @@ def probabilities(
     values = np.asarray(values, dtype=float)
     classes = list(classes)
     figure, look = canvas(
-        theme, height=60 + ROW * len(classes), showlegend=False, margin={"l": 10, "r": 50, "t": 10, "b": 10}
+        theme, height=60 + ROW * len(classes), showlegend=False, margin={"l": 10, "r": 60, "t": 10, "b": 10}
     )
     figure.add_bar(
         x=values.tolist(),
         y=classes,
         orientation="h",
-        marker={
-            "color": [look.second if name == label else look.first for name in classes],
-            "pattern": {"shape": ["/" if name == label else "" for name in classes], "solidity": 0.25},
-        },
+        marker=hatched(
+            [look.second if name == label else look.first for name in classes],
+            ["/" if name == label else "" for name in classes],
+        ),
         text=[percent(value) for value in values],
         textposition="outside",
         cliponaxis=False,
@@ -182,6 +163,6 @@ def probabilities(
         customdata=[{"predicted": name} for name in classes],
     )
     labels = [f"{shown(name)} (label)" if name == label else shown(name) for name in classes]
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="probability")
     figure.update_yaxes(category_axis(classes, labels), autorange="reversed")
     return figure.update_layout(meta={"figure": "probabilities"})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.theme import ROW, canvas, category_axis, empty, percent, scale, shown, whole
+from reports.figures.heat import add_heat
+from reports.figures.theme import ROW, canvas, category_axis, empty, percent, shown, whole
 
 
 def composition(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
@@ -22,15 +23,14 @@ def composition(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     totals = numbers.sum(axis=1)
     shares = numbers.div(totals, axis=0)
     figure, look = canvas(theme, height=120 + 40 * len(groups))
-    figure.add_heatmap(
-        x=labels,
-        y=groups,
-        z=shares.to_numpy().tolist(),
-        zmin=0,
-        colorscale=scale(look.sequential),
+    add_heat(
+        figure,
+        look,
+        columns=labels,
+        rows=groups,
+        values=shares.to_numpy().tolist(),
         text=[[percent(value, 0) for value in row] for row in shares.to_numpy()],
-        texttemplate="%{text}" if len(labels) <= 12 else None,
-        hovertext=[
+        hover=[
             [
                 f"<b>{shown(group)}</b>, <b>{shown(label)}</b><br>{whole(numbers.at[group, label])} of "
                 f"{whole(totals[group])} images ({percent(shares.at[group, label])})"
@@ -38,13 +38,11 @@ def composition(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
             ]
             for group in groups
         ],
-        hoverinfo="text",
         customdata=[[{"group": group, "label": label} for label in labels] for group in groups],
-        xgap=1,
-        ygap=1,
-        colorbar={"title": {"text": "share of group", "side": "right"}, "tickformat": ".0%", "thickness": 14,
-                  "outlinewidth": 0},
-    )  # fmt: skip
+        title="share of group",
+        tickformat=".0%",
+        span=(0, float(shares.to_numpy().max())),
+    )
     rows = [f"{shown(group)} (n = {whole(totals[group])})" for group in groups]
     figure.update_xaxes(category_axis(labels), showgrid=False, side="top")
     figure.update_yaxes(category_axis(groups, rows), showgrid=False, autorange="reversed")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from reports.figures.heat import add_heat
 from reports.figures.theme import (
     ROW,
     canvas,
@@ -16,7 +17,7 @@ from reports.figures.theme import (
     error_bars,
     interval,
     percent,
-    scale,
+    row_axis,
     shown,
     whole,
 )
@@ -64,21 +65,11 @@ def group_accuracy(
             annotation={"text": f"all {percent(overall)}", "font": {"color": look.muted, "size": 12}, "yanchor": "top",
                         "y": 0, "xanchor": "left", "bgcolor": look.page},
         )  # fmt: skip
-    figure.update_xaxes(tickformat=".0%", zeroline=False, range=_span(rows))
-    figure.update_yaxes(_row_axis(labels))
+    figure.update_xaxes(
+        tickformat=".0%", zeroline=False, range=_span(rows, overall), title_text="accuracy, with 95% interval"
+    )
+    figure.update_yaxes(row_axis(labels))
     return figure.update_layout(meta={"figure": "group_accuracy"})
-
-
-def _row_axis(labels: list[str]) -> dict:
-    """A numeric axis that names rows 0, 1, ... from the top, so that marks of one row can stand side by side."""
-    return {
-        "tickmode": "array",
-        "tickvals": list(range(len(labels))),
-        "ticktext": labels,
-        "range": [len(labels) - 0.4, -0.6],
-        "zeroline": False,
-        "automargin": True,
-    }
 
 
 def _group_label(row: dict, with_attribute: bool, minimum: int) -> str:
@@ -101,11 +92,11 @@ def _group_text(row: dict, minimum: int) -> str:
     return "<br>".join(lines)
 
 
-def _span(rows: pd.DataFrame) -> list[float]:
+def _span(rows: pd.DataFrame, overall: float | None) -> list[float]:
     """From just under the lowest to just over the highest bound, within 0 and 1."""
     columns = ["accuracy", "low", "high", "standardised", "standardised_low", "standardised_high"]
     values = rows[columns].to_numpy(dtype=float)
-    values = values[np.isfinite(values)]
+    values = np.append(values[np.isfinite(values)], [] if overall is None else [overall])
     if not len(values):
         return [0, 1]
     room = 0.05 * max(values.max() - values.min(), 0.1)
@@ -124,24 +115,19 @@ def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "li
     cells = {(row["group"], row["class"]): row for row in frame.astype({"group": str, "class": str}).to_dict("records")}
     figure, look = canvas(theme, height=120 + 40 * len(groups))
     table = [[cells.get((group, name)) for name in classes] for group in groups]
-    few = len(classes) <= 12
-    figure.add_heatmap(
-        x=classes,
-        y=groups,
-        z=[[_number(cell, metric) for cell in row] for row in table],
-        zmin=0,
-        zmax=1,
-        colorscale=scale(look.sequential),
+    add_heat(
+        figure,
+        look,
+        columns=classes,
+        rows=groups,
+        values=[[_number(cell, metric) for cell in row] for row in table],
         text=[[percent(_number(cell, metric), 0) for cell in row] for row in table],
-        texttemplate="%{text}" if few else None,
-        hovertext=[[_class_text(group, name, metric, cells.get((group, name))) for name in classes] for group in groups],
-        hoverinfo="text",
+        hover=[[_class_text(g, c, metric, cells.get((g, c))) for c in classes] for g in groups],
         customdata=[[{"group": group, "label": name} for name in classes] for group in groups],
-        xgap=1,
-        ygap=1,
-        colorbar={"title": {"text": shown(metric), "side": "right"}, "tickformat": ".0%", "thickness": 14,
-                  "outlinewidth": 0},
-    )  # fmt: skip
+        title=shown(metric),
+        tickformat=".0%",
+        span=(0, 1),
+    )
     figure.update_xaxes(category_axis(classes), showgrid=False, side="top")
     figure.update_yaxes(category_axis(groups), showgrid=False, autorange="reversed")
     return figure.update_layout(meta={"figure": "class_by_group", "metric": metric})
@@ -196,8 +182,10 @@ def disparities(frame: pd.DataFrame, top: int = 20, alpha: float = 0.05, theme: 
             ],
         )  # fmt: skip
     figure.add_vline(x=0, line={"color": look.muted, "width": 1})
-    figure.update_xaxes(tickformat="+.0%", title_text="difference to the reference group", zeroline=False)
-    figure.update_yaxes(_row_axis([_difference_label(row) for row in rows.to_dict("records")]))
+    figure.update_xaxes(
+        tickformat="+.0%", title_text="difference to the reference group, with 95% interval", zeroline=False
+    )
+    figure.update_yaxes(row_axis([_difference_label(row) for row in rows.to_dict("records")]))
     return figure.update_layout(meta={"figure": "disparities"})
 
 

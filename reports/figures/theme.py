@@ -157,6 +157,26 @@ def category_axis(names: list[str], labels: list[str] | None = None) -> dict:
     }
 
 
+def row_axis(labels: list[str]) -> dict:
+    """A numeric axis that names rows 0, 1, ... from the top, so that marks of one row can stand side by side."""
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(len(labels))),
+        "ticktext": labels,
+        "range": [len(labels) - 0.4, -0.6],
+        "zeroline": False,
+        "automargin": True,
+    }
+
+
+def hatched(colour: str | list[str], pattern: str | list[str]) -> dict:
+    """Bars in a colour with lines over it, so that they differ in print and for every kind of colour vision."""
+    return {
+        "color": colour,
+        "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.55)", "size": 6},
+    }
+
+
 def error_bars(values: list[float], low: list[float], high: list[float], colour: str) -> dict:
     """Intervals around ``values`` in Plotly's form (distances); missing bounds draw nothing."""
     return {
