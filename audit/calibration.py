@@ -46,7 +46,10 @@ def mean_confidence(bins: np.ndarray) -> np.ndarray:
 
 
 def reliability(tally: Tally) -> pd.DataFrame:
-    """The bins that hold images: attribute, group, bin, bin_low, bin_high, n, confidence, accuracy, low, high."""
+    """The bins that hold images: attribute, group, bin, low and high (its edges), n, correct, confidence (mean),
+
+    accuracy, accuracy_low, accuracy_high (Wilson).
+    """
     g, b = np.nonzero(tally.table[..., 0])
     n, correct, confidence = tally.table[g, b].T
     low, high = wilson(correct, n)
@@ -56,12 +59,13 @@ def reliability(tally: Tally) -> pd.DataFrame:
             "attribute": tally.attribute,
             "group": np.array(tally.groups, dtype=object)[g],
             "bin": b,
-            "bin_low": b * width,
-            "bin_high": (b + 1) * width,
+            "low": b * width,
+            "high": (b + 1) * width,
             "n": n.astype(np.int64),
+            "correct": correct.astype(np.int64),
             "confidence": confidence / n,
             "accuracy": correct / n,
-            "low": low,
-            "high": high,
+            "accuracy_low": low,
+            "accuracy_high": high,
         }
     )
