@@ -23,20 +23,19 @@ from reports.figures.theme import (
 )
 
 
-def group_accuracy(
-    frame: pd.DataFrame, overall: float | None = None, minimum: int = 0, theme: str = "light"
-) -> go.Figure:
+def group_accuracy(frame: pd.DataFrame, overall: float | None = None, theme: str = "light") -> go.Figure:
     """Forest plot of each group's raw and standardised accuracy with 95% intervals.
 
-    ``frame``: attribute, group, n, accuracy, low, high, standardised, standardised_low, standardised_high, omitted.
-    ``overall`` draws the whole set's accuracy. Groups under ``minimum`` images are marked as too small to judge.
+    ``frame`` is that of ``audit.fairness.group_figures``: attribute, group, n, too_small, accuracy, low, high,
+    standardised, standardised_low, standardised_high, omitted, reason. ``overall`` draws the whole set's accuracy.
+    Groups that are too small to judge are shown in grey and say so.
     """
     if frame.empty:
         return empty("No attribute of the people pictured is known.", theme)
     rows = frame.reset_index(drop=True)
     several = rows["attribute"].nunique() > 1
     figure, look = canvas(theme, height=110 + round(ROW * 1.25 * len(rows)))
-    small = (rows["n"] < minimum).tolist()
+    small = rows["too_small"].tolist()
     for metric, name, colour, symbol, shift in (
         ("accuracy", "raw accuracy", look.second, "circle-open", -0.15),
         ("standardised", "standardised to the whole set's label mix", look.first, "diamond", 0.15),
@@ -53,18 +52,20 @@ def group_accuracy(
             marker={"symbol": symbol, "size": 10, "color": [look.muted if s else colour for s in small],
                     "line": {"width": 2, "color": [look.muted if s else colour for s in small]}},
             error_x=error_bars(values, low, high, colour),
-            hovertext=[_group_text(row, minimum) for row in rows.to_dict("records")],
+            hovertext=[_group_text(row) for row in rows.to_dict("records")],
             hoverinfo="text",
             customdata=rows[["attribute", "group"]].astype(str).to_dict("records"),
         )  # fmt: skip
-    labels = [_group_label(row, several, minimum) for row in rows.to_dict("records")]
+    labels = [_group_label(row, several) for row in rows.to_dict("records")]
     if overall is not None:
-        figure.add_vline(
-            x=overall,
+        figure.add_scatter(
+            x=[overall, overall],
+            y=[-0.6, len(rows) - 0.4],
+            mode="lines",
+            name=f"whole set {percent(overall)}",
             line={"dash": "dot", "color": look.muted, "width": 1.5},
-            annotation={"text": f"all {percent(overall)}", "font": {"color": look.muted, "size": 12}, "yanchor": "top",
-                        "y": 0, "xanchor": "left", "bgcolor": look.page},
-        )  # fmt: skip
+            hoverinfo="skip",
+        )
     figure.update_xaxes(
         tickformat=".0%", zeroline=False, range=_span(rows, overall), title_text="accuracy, with 95% interval"
     )
@@ -72,23 +73,24 @@ def group_accuracy(
     return figure.update_layout(meta={"figure": "group_accuracy"})
 
 
-def _group_label(row: dict, with_attribute: bool, minimum: int) -> str:
+def _group_label(row: dict, with_attribute: bool) -> str:
     name = f"{row['attribute']}: {row['group']}" if with_attribute else row["group"]
-    small = ", too small" if row["n"] < minimum else ""
+    small = ", too small" if row["too_small"] else ""
     return f"{shown(name)} (n = {whole(row['n'])}{small})"
 
 
-def _group_text(row: dict, minimum: int) -> str:
+def _group_text(row: dict) -> str:
     lines = [f"<b>{shown(row['group'])}</b> ({shown(row['attribute'])}), n = {whole(row['n'])}"]
-    if row["n"] < minimum:
-        lines.append(f"under {whole(minimum)} images: too small to judge")
+    if row["too_small"]:
+        lines.append("too small to judge")
     lines.append(f"raw {percent(row['accuracy'])}, {interval(row['low'], row['high'])}")
-    standardised = f"{percent(row['standardised'])}, {interval(row['standardised_low'], row['standardised_high'])}"
-    defined = row["standardised"] is not None and math.isfinite(row["standardised"])
-    lines.append(f"standardised {standardised if defined else 'not defined: too few images of some classes'}")
-    omitted = row.get("omitted")
-    if omitted is not None and len(omitted):
-        lines.append(f"without {', '.join(shown(name) for name in omitted)} (under 5 images)")
+    if math.isfinite(row["standardised"]):
+        bounds = interval(row["standardised_low"], row["standardised_high"])
+        lines.append(f"standardised {percent(row['standardised'])}, {bounds}")
+        if len(row["omitted"]):
+            lines.append(f"without {shown(', '.join(row['omitted']), 60)} (under 5 images)")
+    else:
+        lines.append(f"standardised: not defined, {shown(row['reason'], 60)}")
     return "<br>".join(lines)
 
 
@@ -104,10 +106,11 @@ def _span(rows: pd.DataFrame, overall: float | None) -> list[float]:
 
 
 def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "light") -> go.Figure:
-    """Heat map of one metric by group (rows) and class (columns); ``frame``: group, class, n, and ``metric``.
+    """Heat map of one metric by group (rows) and class (columns).
 
-    ``n`` is the number of images the metric is a share of; cells with none stay empty. A click gives ``x`` class
-    and ``y`` group. With the columns ``low`` and ``high`` the hover text has the interval.
+    ``frame`` is that of ``audit.fairness.class_figures``: group, class, and ``METRIC``, ``METRIC_n`` (the images it is a
+    share of), ``METRIC_low``, ``METRIC_high``. Cells without images stay empty. A click gives ``x`` class and ``y``
+    group.
     """
     if frame.empty:
         return empty("No attribute of the people pictured is known.", theme)
@@ -124,7 +127,7 @@ def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "li
         text=[[percent(_number(cell, metric), 0) for cell in row] for row in table],
         hover=[[_class_text(g, c, metric, cells.get((g, c))) for c in classes] for g in groups],
         customdata=[[{"group": group, "label": name} for name in classes] for group in groups],
-        title=shown(metric),
+        title=metric.replace("_", " "),
         tickformat=".0%",
         span=(0, 1),
     )
@@ -143,14 +146,15 @@ def _class_text(group: str, name: str, metric: str, cell: dict | None) -> str:
     value = _number(cell, metric)
     if cell is None or value is None:
         return head + "no images"
-    bounds = f", {interval(cell['low'], cell['high'])}" if "low" in cell else ""
-    return head + f"{shown(metric)} {percent(value)}{bounds}, n = {whole(cell['n'])}"
+    bounds = interval(cell[f"{metric}_low"], cell[f"{metric}_high"])
+    return head + f"{metric.replace('_', ' ')} {percent(value)}, {bounds}, n = {whole(cell[f'{metric}_n'])}"
 
 
 def disparities(frame: pd.DataFrame, top: int = 20, alpha: float = 0.05, theme: str = "light") -> go.Figure:
     """Differences to the reference group with 95% intervals, the ``top`` first rows of ``frame``.
 
-    ``frame``: attribute, metric, class, reference, group, difference, difference_low, difference_high, p_adjusted.
+    ``frame``: attribute, metric, class, reference, group, n_reference, n_group, value_reference, value_group,
+    difference, difference_low, difference_high, p_adjusted.
     Filled marks are significant at ``alpha`` after adjustment, hollow ones are not.
     """
     rows = frame[frame["difference"].notna()].head(top).reset_index(drop=True) if len(frame) else frame
@@ -189,15 +193,26 @@ def disparities(frame: pd.DataFrame, top: int = 20, alpha: float = 0.05, theme: 
     return figure.update_layout(meta={"figure": "disparities"})
 
 
+def _subject(row: dict) -> str:
+    metric = row["metric"].replace("_", " ")
+    return f"{metric} of {row['class']}" if isinstance(row["class"], str) else metric
+
+
 def _difference_label(row: dict) -> str:
-    subject = f"{row['metric']} of {row['class']}" if isinstance(row["class"], str) and row["class"] else row["metric"]
-    return f"{shown(row['group'], 24)} vs {shown(row['reference'], 24)}<br>{shown(subject)}"
+    return f"{shown(row['group'], 24)} vs {shown(row['reference'], 24)}<br>{shown(_subject(row))}"
 
 
 def _difference_text(row: dict) -> str:
     p = row["p_adjusted"]
-    adjusted = f"adjusted p = {p:.3g}" if p is not None and math.isfinite(p) else "not tested"
-    return (
-        f"{_difference_label(row)}<br>difference {percent(row['difference'])}, "
-        f"{interval(row['difference_low'], row['difference_high'])}<br>{adjusted}"
+    sides = (
+        f"{shown(row[side])}: {percent(row[f'value_{name}'])} of {whole(row[f'n_{name}'])} images"
+        for side, name in (("group", "group"), ("reference", "reference"))
+    )
+    return "<br>".join(
+        [
+            f"<b>{shown(_subject(row))}</b>",
+            *sides,
+            f"difference {percent(row['difference'])}, {interval(row['difference_low'], row['difference_high'])}",
+            f"adjusted p = {p:.3g}" if math.isfinite(p) else "not tested",
+        ]
     )
