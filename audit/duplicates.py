@@ -1,11 +1,23 @@
-"""Pictures that are there more than once: exactly (same decoded pixels)."""
+"""Pictures that are there more than once (exactly, nearly, mirrored), and pictures that are no face.
+
+Exact copies share decoded pixels. Near copies (re-compressed, brightened, slightly cropped, mirrored) are found by
+the correlation of small grey thumbnails, which neither brightness nor contrast moves; coarse thumbnails name the
+candidates and finer ones decide.
+"""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pandas as pd
 
 GROUP_COLUMNS = ("duplicate_group", "sample_id", "content_id", "split", "label", "n", "conflicting", "across_splits")
+SIDE = 24
+"""Thumbnails are SIDE x SIDE: fine enough to tell two faces apart, coarse enough to survive JPEG."""
+SIMILAR = 0.98
+"""Correlation from which two thumbnails are taken for the same picture."""
+_COARSE, _CANDIDATE = 12, 0.95
+_BLOCK = 1024
 
 
 def exact_groups(samples: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +31,7 @@ def exact_groups(samples: pd.DataFrame) -> pd.DataFrame:
     content = samples["content_id"]
     shared = content.notna() & content.duplicated(keep=False)
     rows = samples.loc[shared, ["sample_id", "content_id", "split", "label"]]
-    return describe_groups(rows, pd.factorize(rows["content_id"])[0])
+    return _describe(rows, pd.factorize(rows["content_id"])[0])
 
 
 def group_column(samples: pd.DataFrame) -> pd.Series:
@@ -28,7 +40,109 @@ def group_column(samples: pd.DataFrame) -> pd.Series:
     return groups["duplicate_group"].astype("Int64").reindex(samples.index)
 
 
-def describe_groups(rows: pd.DataFrame, group: np.ndarray) -> pd.DataFrame:
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 1 or 3 RGB) to float16 (SIDE * SIDE,): grey, mean 0, length 1; all zero for a blank picture."""
+    grey = image[..., 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return _unit(small.reshape(1, -1))[0].astype(np.float16)
+
+
+def similar_pairs(thumbnails: np.ndarray, threshold: float = SIMILAR) -> pd.DataFrame:
+    """Pairs of rows that show the same picture: ``a`` < ``b``, ``similarity`` (correlation), ``mirrored``.
+
+    ``thumbnails`` (N, SIDE * SIDE) of ``thumbnail``; NaN rows (unreadable) and blank ones are in no pair. The time
+    grows with N squared.
+    """
+    fine = np.nan_to_num(np.asarray(thumbnails, dtype=np.float32))
+    squares = fine.reshape(-1, SIDE, SIDE)
+    factor = SIDE // _COARSE
+    coarse = squares.reshape(-1, _COARSE, factor, _COARSE, factor).mean(axis=(2, 4))
+    found = []
+    for mirrored in (False, True):
+        other = squares[:, :, ::-1] if mirrored else squares
+        turned = coarse[:, :, ::-1] if mirrored else coarse
+        a, b = _candidates(_unit(_flat(coarse)), _unit(_flat(turned)))
+        similarity = np.einsum("nd,nd->n", _flat(squares)[a], _flat(other)[b])
+        found.append(pd.DataFrame({"a": a, "b": b, "similarity": similarity, "mirrored": mirrored}))
+    pairs = pd.concat(found)
+    pairs = pairs[pairs["similarity"] >= threshold].sort_values(["similarity", "mirrored"], ascending=[False, True])
+    return pairs.drop_duplicates(["a", "b"]).sort_values(["a", "b"]).reset_index(drop=True)
+
+
+def near_groups(samples: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Exact and similar pictures in common groups: the columns of ``exact_groups`` and ``kind``.
+
+    ``pairs`` of ``similar_pairs`` over the rows of ``samples``. ``kind`` says how a row relates to the first of its
+    group: ``first``, ``exact``, ``near`` or ``mirrored``.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    samples = samples.reset_index(drop=True)
+    n = len(samples)
+    content = samples["content_id"]
+    code = np.where(content.notna(), pd.factorize(content)[0] + n, np.arange(n))
+    edges = (np.r_[pairs["a"], np.arange(n)], np.r_[pairs["b"], code])
+    _, component = connected_components(
+        coo_array((np.ones(len(edges[0])), edges), shape=(2 * n, 2 * n)), directed=False
+    )
+    component = component[:n]
+    shared = np.bincount(component)[component] > 1
+    rows = samples.loc[shared, ["sample_id", "content_id", "split", "label"]]
+    table = _describe(rows, pd.factorize(component[shared])[0])
+    table["kind"] = _kinds(table, pairs)
+    return table
+
+
+def _kinds(table: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """How each row of ``near_groups`` relates to the first of its group: a copy of a mirrored copy is not mirrored."""
+    links: dict[int, list[tuple[int, bool]]] = {int(row): [] for row in table.index}
+    for a, b, mirrored in zip(pairs["a"].tolist(), pairs["b"].tolist(), pairs["mirrored"].tolist(), strict=True):
+        links[a].append((b, mirrored))
+        links[b].append((a, mirrored))
+    for rows in table.groupby("content_id").groups.values():
+        for row in rows[1:]:
+            links[int(rows[0])].append((int(row), False))
+            links[int(row)].append((int(rows[0]), False))
+    content = table["content_id"].to_dict()
+    kinds: dict[int, str] = {}
+    for start in (int(row) for row in table.index):
+        if start in kinds:
+            continue
+        kinds[start] = "first"
+        waiting = [(start, False)]
+        while waiting:
+            row, turned = waiting.pop()
+            for other, mirrored in links[row]:
+                if other not in kinds:
+                    alike = "exact" if content[other] == content[start] else "near"
+                    kinds[other] = "mirrored" if turned != mirrored else alike
+                    waiting.append((other, turned != mirrored))
+    return [kinds[int(row)] for row in table.index]
+
+
+def _candidates(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers a < b whose coarse thumbnails correlate, found block by block so that memory stays small."""
+    firsts, seconds = [], []
+    for start in range(0, len(left), _BLOCK):
+        a, b = np.nonzero(left[start : start + _BLOCK] @ right[start:].T >= _CANDIDATE)
+        firsts.append(a[a < b] + start)
+        seconds.append(b[a < b] + start)
+    return np.concatenate([np.zeros(0, int), *firsts]), np.concatenate([np.zeros(0, int), *seconds])
+
+
+def _flat(squares: np.ndarray) -> np.ndarray:
+    return squares.reshape(len(squares), -1)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows with their mean taken away and scaled to length 1; a constant row becomes zeros."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-3)
+
+
+def _describe(rows: pd.DataFrame, group: np.ndarray) -> pd.DataFrame:
     """The table of ``exact_groups`` for rows whose group numbers are known; keeps the index of ``rows``."""
     table = rows.assign(duplicate_group=np.asarray(group, dtype=np.int64))
     by_group = table.groupby("duplicate_group")

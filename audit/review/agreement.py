@@ -75,7 +75,7 @@ def krippendorff_alpha(counts: np.ndarray) -> float | None:
     return float(1 - (total - 1) * (total - equal) / expected)
 
 
-def dawid_skene(table: pd.DataFrame, rounds: int = 100, tolerance: float = 1e-5) -> dict[Key, Verdict]:
+def dawid_skene(table: pd.DataFrame, rounds: int = 1000, tolerance: float = 1e-6) -> dict[Key, Verdict]:
     """Verdicts weighted by each reviewer's estimated confusion matrix, by EM from the majority (Dawid and Skene 1979).
 
     ``table`` from ``ratings``; EM stops after ``rounds`` or when no probability moves by more than ``tolerance``.
