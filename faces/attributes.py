@@ -190,7 +190,7 @@ def _match(dataset: FaceDataset, table: pd.DataFrame, path: Path) -> tuple[np.nd
     ids = [str(value) for value in dataset.samples["sample_id"]]
     best: tuple[int, str, str, Any] | None = None
     for column in (name for name in table.columns if name.lower() in KEY_COLUMNS):
-        keys = [_slashes(value) for value in table[column]]
+        keys = [_slashes(value) for value in table[column].tolist()]
         for how, shorten in _WAYS:
             wanted = {shorten(value) for value in ids}
             matched = len(wanted & {shorten(key) for key in keys if key})
@@ -210,7 +210,7 @@ def _match(dataset: FaceDataset, table: pd.DataFrame, path: Path) -> tuple[np.nd
             f"{ids[0]!r}; a column sample_id, image or path with those names, or their last part, was expected."
         )
     _, column, how, shorten = best
-    return _rows(ids, [_slashes(value) for value in table[column]], shorten, table, path), f"{how} ({column})"
+    return _rows(ids, [_slashes(value) for value in table[column].tolist()], shorten, table, path), f"{how} ({column})"
 
 
 def _rows(ids: Sequence[str], keys: Sequence[str], shorten: Any, table: pd.DataFrame, path: Path) -> np.ndarray:

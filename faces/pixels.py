@@ -136,7 +136,7 @@ def crop(image: np.ndarray, box: Box) -> np.ndarray:
 def content_id(image: np.ndarray) -> str:
     """SHA-256 (hex) of the shape and the uint8 pixels: equal for exact duplicates, however they were encoded."""
     digest = hashlib.sha256(repr(image.shape).encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 

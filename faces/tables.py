@@ -149,8 +149,8 @@ def _labels(path: Path, values: pd.Series, classes: LabelSet | None) -> list[str
         return [clean(value) for value in values]
     if classes is None:
         raise InputError(
-            f"The column {values.name!r} of {path} holds numbers ({values.min():g} to {values.max():g}), whose order is "
-            "not known; names were expected: give the classes in the order of their numbers, or write names."
+            f"The column {values.name!r} of {path} holds numbers ({values.min():g} to {values.max():g}), whose order "
+            "is not known; names were expected: give the classes in the order of their numbers, or write names."
         )
     names = dict(enumerate(classes.names))
     return [None if pd.isna(value) else names.get(value, f"{value:g}") for value in values]

@@ -211,7 +211,7 @@ class TarGzTree(_MappedArchive):
         super().__init__(path)
         self._gzip = GzipIndex(self._map)
         try:
-            with tarfile.open(fileobj=self._gzip, mode="r|", bufsize=1 << 16) as archive:
+            with tarfile.open(fileobj=self._gzip, mode="r|") as archive:  # type: ignore[call-overload]  # it only ever reads
                 self._members = _tar_members(archive)
             self._gzip.finish()
         except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
