@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.theme import canvas, empty, error_bars, hatched, interval, percent, shown, whole
+from reports.figures.theme import canvas, empty, error_bars, hatched, shown
+from reports.words import interval, percent, whole
 
 
 def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:

@@ -9,19 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from reports.figures.heat import add_heat
-from reports.figures.theme import (
-    ROW,
-    canvas,
-    category_axis,
-    empty,
-    error_bars,
-    hatched,
-    interval,
-    percent,
-    row_axis,
-    shown,
-    whole,
-)
+from reports.figures.theme import ROW, canvas, category_axis, empty, error_bars, hatched, row_axis, shown
+from reports.words import interval, percent, whole
 
 
 def confusion_matrix(

@@ -6,7 +6,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from reports.figures.heat import add_heat
-from reports.figures.theme import ROW, canvas, category_axis, empty, percent, shown, whole
+from reports.figures.theme import ROW, canvas, category_axis, empty, shown
+from reports.words import percent, whole
 
 
 def composition(frame: pd.DataFrame, theme: str = "light") -> go.Figure:

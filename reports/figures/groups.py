@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from reports.figures.heat import add_heat
-from reports.figures.theme import (
-    ROW,
-    canvas,
-    category_axis,
-    empty,
-    error_bars,
-    interval,
-    percent,
-    row_axis,
-    shown,
-    whole,
-)
+from reports.figures.theme import ROW, canvas, category_axis, empty, error_bars, row_axis, shown
+from reports.words import interval, known, percent, probability, whole
 
 
 def group_accuracy(frame: pd.DataFrame, overall: float | None = None, theme: str = "light") -> go.Figure:
@@ -84,7 +72,7 @@ def _group_text(row: dict) -> str:
     if row["too_small"]:
         lines.append("too small to judge")
     lines.append(f"raw {percent(row['accuracy'])}, {interval(row['low'], row['high'])}")
-    if math.isfinite(row["standardised"]):
+    if known(row["standardised"]):
         bounds = interval(row["standardised_low"], row["standardised_high"])
         lines.append(f"standardised {percent(row['standardised'])}, {bounds}")
         if len(row["omitted"]):
@@ -108,7 +96,7 @@ def _span(rows: pd.DataFrame, overall: float | None) -> list[float]:
 def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "light") -> go.Figure:
     """Heat map of one metric by group (rows) and class (columns).
 
-    ``frame`` is that of ``audit.fairness.class_figures``: group, class, and ``METRIC``, ``METRIC_n`` (the images it is a
+    ``frame`` is that of ``audit.fairness.class_figures``: group, class, ``METRIC``, ``METRIC_n`` (the images it is a
     share of), ``METRIC_low``, ``METRIC_high``. Cells without images stay empty. A click gives ``x`` class and ``y``
     group.
     """
@@ -138,7 +126,7 @@ def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "li
 
 def _number(cell: dict | None, metric: str) -> float | None:
     value = None if cell is None else cell[metric]
-    return None if value is None or not math.isfinite(value) else float(value)
+    return float(value) if value is not None and known(value) else None
 
 
 def _class_text(group: str, name: str, metric: str, cell: dict | None) -> str:
@@ -203,7 +191,6 @@ def _difference_label(row: dict) -> str:
 
 
 def _difference_text(row: dict) -> str:
-    p = row["p_adjusted"]
     sides = (
         f"{shown(row[side])}: {percent(row[f'value_{name}'])} of {whole(row[f'n_{name}'])} images"
         for side, name in (("group", "group"), ("reference", "reference"))
@@ -213,6 +200,6 @@ def _difference_text(row: dict) -> str:
             f"<b>{shown(_subject(row))}</b>",
             *sides,
             f"difference {percent(row['difference'])}, {interval(row['difference_low'], row['difference_high'])}",
-            f"adjusted p = {p:.3g}" if math.isfinite(p) else "not tested",
+            f"adjusted p {probability(row['p_adjusted'])}",
         ]
     )

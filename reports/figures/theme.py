@@ -122,23 +122,6 @@ def shown(name: object, width: int = 30) -> str:
     return "<br>".join(html.escape(line, quote=False) for line in lines)
 
 
-def percent(value: float | None, digits: int = 1) -> str:
-    """``0.123`` as ``12.3%``; missing values as an en dash."""
-    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f}%"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """``95% interval 12.0% to 15.1%``, or that there is none."""
-    if any(bound is None or not math.isfinite(bound) for bound in (low, high)):
-        return "no interval"
-    return f"95% interval {percent(low)} to {percent(high)}"
-
-
-def whole(number: float) -> str:
-    """``1234`` as ``1,234``."""
-    return f"{int(number):,}"
-
-
 def scale(colours: tuple[str, ...]) -> list[list]:
     """Evenly spaced colours as a Plotly colour scale."""
     return [[index / (len(colours) - 1), colour] for index, colour in enumerate(colours)]
