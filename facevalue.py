@@ -37,6 +37,105 @@ def say(value: dict) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
+def names(text: str | None) -> tuple[str, ...] | None:
+    """``"a,b"`` as ``("a", "b")``."""
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped recipe's name or a TOML file.")],
+    data: Annotated[str, typer.Option(metavar="DATA", help="Labelled faces to learn from.")],
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="Checkpoint folder to write.")],
+    folds: Annotated[int | None, typer.Option(metavar="K", help="Also write out-of-fold probabilities.")] = None,
+    labels: Annotated[Path | None, typer.Option(metavar="CSV", help="Corrected labels to learn from.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a training that was stopped.")] = False,
+) -> None:
+    """Train a classifier by a recipe and write a checkpoint folder."""
+    from faces.readers import open_dataset
+    from training.fit import train as fit
+    from training.recipe import load_recipe
+
+    fit(load_recipe(recipe), open_dataset(data), out, labels=labels, folds=folds, resume=resume)
+
+
+@app.command()
+def audit(
+    data: Data,
+    model: Model,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Run folder to write.")],
+    metadata: Metadata = None,
+    split: Annotated[str | None, typer.Option(metavar="NAME", help="The part of the data to audit.")] = None,
+    attributes: Annotated[str | None, typer.Option(metavar="a,b", help="Attributes to compare (default: all).")] = None,
+    classes: Classes = None,
+    model_input: Input = None,
+    cam_layer: CamLayer = None,
+    allow_pickle: Pickle = False,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Audit only the first N images.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+) -> None:
+    """Audit a classifier on labelled faces and write a run folder."""
+    from audit import AuditOptions
+    from audit import audit as run_audit
+    from faces.readers import open_dataset
+    from models.load import load_classifier
+    from reports.terminal import print_findings
+
+    dataset = open_dataset(data, metadata).select(split, limit)
+    for note in dataset.notes:
+        print(note)
+    classifier = load_classifier(model, classes, model_input, cam_layer, allow_pickle=allow_pickle)
+    print_findings(run_audit(dataset, classifier, AuditOptions(attributes=names(attributes), resume=resume), out))
+
+
+@app.command()
+def show(run: RunFolder, as_json: Json = False) -> None:
+    """Print a run's figures and findings."""
+    from audit.run import AuditRun
+    from audit.summary import summary
+    from reports.terminal import print_run
+
+    opened = AuditRun.open(run)
+    say(summary(opened)) if as_json else print_run(opened)
+
+
+@app.command()
+def report(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")],
+    faces: Annotated[bool, typer.Option("--faces", help="Show faces in the report.")] = False,
+) -> None:
+    """Write a run up: report.html, report.pdf, report.json and model_card.md."""
+    from audit.run import AuditRun
+    from reports.fairness_report import write_report
+
+    for path in write_report(AuditRun.open(run), out, faces=faces):
+        print(path)
+
+
+@app.command()
+def serve(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Audit run folders.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8050,
+    reviews: Annotated[str | None, typer.Option(metavar="URL", help="Database of review decisions.")] = None,
+) -> None:
+    """Serve the dashboard of one run or several."""
+    from audit.run import AuditRun
+    from dashboard.app import serve as serve_pages
+
+    serve_pages([AuditRun.open(run) for run in runs], host, port, reviews)
+
+
+@app.command()
+def models() -> None:
+    """List the networks a recipe can name and the checkpoints that ship."""
+    from models.catalogue import listing
+
+    for line in listing():
+        print(line)
+
+
 def main() -> None:
     """Run the command; an InputError becomes one sentence on standard error and exit code 2."""
     try:
