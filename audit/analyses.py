@@ -1,0 +1,159 @@
+"""From what was scored to what it means: every result table and the findings of a run. Torch-free.
+
+Reads samples.parquet, probabilities.npy and embeddings.npy in a run's folder; adds ``duplicate_group``,
+``label_issue_score`` and ``suggested`` to the samples; writes results/ and findings.json. Equal input gives equal
+bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit import calibration, confusion, duplicates, findings, sentences
+from audit.counts import Coded, Tally, attribute_sets
+from audit.fairness import MIN_GROUP
+from audit.family import ALPHA, Comparisons, attribute_rng, compare_groups
+from audit.jsonsafe import as_json
+from audit.labels import LabelIssues, label_issues
+from audit.run import findings_json
+from audit.standardise import label_mix
+from faces.emotions import LabelSet
+
+TEXT_COLUMNS = (
+    "attribute", "group", "label", "predicted", "class", "class_a", "class_b", "metric", "reference", "reason", "kind",
+    "worst", "best", "sample_id", "content_id", "split", "suggested", "sentence",
+)  # fmt: skip
+LIST_COLUMNS = ("omitted",)
+
+
+def analyse(folder: Path, manifest: dict, seed: int) -> None:
+    """Write results/, findings.json and the finished samples.parquet of the run in ``folder``.
+
+    ``manifest`` needs ``classes`` (in the order of the probabilities' columns) and ``attributes``; its ``model`` says
+    under ``trained_on`` how many training images the model names, 0 or absent where it names none.
+    """
+    samples = pd.read_parquet(folder / "samples.parquet")
+    classes, attributes = tuple(manifest["classes"]), tuple(manifest["attributes"])
+    probabilities = np.load(folder / "probabilities.npy", mmap_mode="r")
+    copies = duplicates.exact_groups(samples)
+    issues = _judge_labels(folder, samples, probabilities, classes)
+    samples = _finished(samples, copies, issues)
+    coded = Coded.of(samples, classes, attributes, probabilities)
+    comparisons = compare_groups(coded, attributes, seed)
+    counts, bins = coded.counts(), coded.bins()
+    pairs = confusion.confusable_pairs(counts)
+    found = [
+        *findings.data_findings(samples, copies),
+        *findings.model_findings(counts, pairs, bins, samples, bool(manifest.get("model", {}).get("trained_on"))),
+        *findings.fairness_findings(comparisons, attributes),
+        *findings.label_findings(samples, issues is not None),
+    ]
+    (folder / "results").mkdir(exist_ok=True)
+    tables = {
+        "counts": _all_counts(coded, attributes),
+        "per_class": confusion.per_class(counts, attribute_rng(seed, "")),
+        "pairs": pairs,
+        "groups": comparisons.groups,
+        "class_groups": comparisons.classes,
+        "disparities": comparisons.disparities.assign(
+            sentence=[sentences.disparity(row) for row in comparisons.disparities.to_dict("records")]
+        ),
+        "ranges": comparisons.ranges,
+        "decomposition": comparisons.decomposition,
+        "power": comparisons.power,
+        "calibration": _reliability(coded, attributes),
+        "duplicates": copies,
+    }
+    for name, table in tables.items():
+        write_table(table, folder / "results" / f"{name}.parquet")
+    (folder / "results" / "fairness.json").write_text(as_json(_fairness_notes(coded, comparisons, samples)))
+    (folder / "results" / "calibration.json").write_text(as_json(_calibration_figures(bins)))
+    samples.to_parquet(folder / "samples.parquet", index=False)
+    (folder / "findings.json").write_text(findings_json(tuple(found)))
+
+
+def _judge_labels(
+    folder: Path, samples: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]
+) -> LabelIssues | None:
+    """None where there is not one row with probabilities and a label."""
+    labels = LabelSet(classes).encode(samples["label"])
+    if not (np.isfinite(probabilities[:, 0]) & (labels >= 0)).any():
+        return None
+    path = folder / "embeddings.npy"
+    embeddings = np.load(path, mmap_mode="r") if path.is_file() else None
+    content = samples["content_id"].to_numpy(dtype=object)
+    return label_issues(np.asarray(probabilities), labels, classes, embeddings, content=content)
+
+
+def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues | None) -> pd.DataFrame:
+    nothing = np.full(len(samples), np.nan, dtype=np.float32)
+    return samples.assign(
+        duplicate_group=copies["duplicate_group"].astype("Int64").reindex(samples.index),
+        label_issue_score=nothing if issues is None else issues.score,
+        suggested=pd.Series(
+            [None] * len(samples) if issues is None else issues.suggested_names(), index=samples.index, dtype="str"
+        ),
+    )
+
+
+def _all_counts(coded: Coded, attributes: tuple[str, ...]) -> pd.DataFrame:
+    sets = ((), *attribute_sets(attributes))
+    return pd.concat([coded.counts(names).frame() for names in sets], ignore_index=True)
+
+
+def _reliability(coded: Coded, attributes: tuple[str, ...]) -> pd.DataFrame:
+    empty = Tally("", (), np.zeros((0, 1, 3)))
+    tallies = [coded.bins(names) or empty for names in ((), *((name,) for name in attributes))]
+    return pd.concat([calibration.reliability(tally) for tally in tallies], ignore_index=True)
+
+
+def _calibration_figures(bins: Tally | None) -> dict[str, float | None]:
+    names = ("ece", "ece_debiased", "mean_confidence")
+    if bins is None:
+        return dict.fromkeys(names)
+    table = bins.table.sum(axis=0)
+    return {
+        "ece": float(calibration.expected_calibration_error(table)),
+        "ece_debiased": float(calibration.debiased_calibration_error(table)),
+        "mean_confidence": float(calibration.mean_confidence(table)),
+    }
+
+
+def _fairness_notes(coded: Coded, comparisons: Comparisons, samples: pd.DataFrame) -> dict:
+    """What a reader must know to judge the fairness figures."""
+    mix = label_mix(coded.counts().labelled.sum(axis=0))
+    return {
+        "mix": dict(zip(coded.classes, mix, strict=True)),
+        "references": comparisons.references,
+        "min_group": MIN_GROUP,
+        "alpha": ALPHA,
+        "family": int(
+            comparisons.ranges["p_value"].notna().sum()
+            + (comparisons.disparities["p_adjusted"].notna() & (comparisons.disparities["metric"] == "accuracy")).sum()
+        ),
+        "independence": (
+            "Images are taken to be independent: the data does not say which show the same person."
+            if "subject_id" not in samples
+            else "Images of one person are taken to be independent of one another."
+        ),
+    }
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a result table whose column types depend on the columns' names and kinds, never on the values met."""
+    fields = [(name, _type(name, table[name])) for name in table.columns]
+    columns = [pa.array(table[name], kind, from_pandas=kind in (pa.string(), None)) for name, kind in fields]
+    pq.write_table(pa.table(columns, names=[name for name, _ in fields]), path)
+
+
+def _type(name: str, column: pd.Series) -> pa.DataType | None:
+    if name in TEXT_COLUMNS:
+        return pa.string()
+    if name in LIST_COLUMNS:
+        return pa.list_(pa.string())
+    return pa.float64() if column.dtype == object else None

@@ -1,0 +1,273 @@
+"""What a person reads first: findings, each one sentence with its number, and a link to the evidence.
+
+Codes are stable: FV-D data, FV-M model, FV-F fairness, FV-S saliency, FV-L labels. What could not be checked is a
+finding of its own (severity ``unchecked``) and never a pass.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pandas as pd
+
+from audit import sentences
+from audit.calibration import debiased_calibration_error, expected_calibration_error
+from audit.classorder import class_order
+from audit.counts import CROSS, Counts, Tally
+from audit.family import ALPHA, CELL, WIDEST, Comparisons
+from audit.run import Finding
+from audit.sentences import images, of_group, percent, points, whole
+from faces.dataset import UNKNOWN_LABEL, UNLABELLED, UNREADABLE
+
+MISCALIBRATED = 0.05
+LIKELY_WRONG = 0.5
+DARK, BRIGHT, FLAT = 30.0, 225.0, 10.0
+"""Mean luma under DARK or over BRIGHT, or a contrast (standard deviation) under FLAT, of 255: hardly a picture."""
+
+
+def data_findings(samples: pd.DataFrame, duplicates: pd.DataFrame) -> list[Finding]:
+    """FV-D: unreadable images, missing and unknown labels, duplicates, leakage, unusable pictures."""
+    return [*_status_findings(samples), *_duplicate_findings(samples, duplicates), *_quality_findings(samples)]
+
+
+def _status_findings(samples: pd.DataFrame) -> list[Finding]:
+    found = []
+    by_status = samples["status"].value_counts()
+    for status, code, severity, title, rest in (
+        (UNREADABLE, "FV-D001", "medium", "Unreadable files", "could not be read as images and are left out"),
+        (UNLABELLED, "FV-D002", "low", "Images without a label", "have no label and are left out of all figures"),
+        (UNKNOWN_LABEL, "FV-D003", "medium", "Labels the model does not know",
+         "carry a label that is none of the model's classes and are left out of all figures"),
+    ):  # fmt: skip
+        n = int(by_status.get(status, 0))
+        if not n:
+            continue
+        rows = samples[samples["status"] == status]
+        named = rows["label"].dropna().unique() if status == UNKNOWN_LABEL else rows["sample_id"].head(3)
+        examples = ", ".join(str(name) for name in named[:8])
+        detail = f"{images(n)} of {whole(len(samples))} {rest} ({'such as ' if n > len(named) else ''}{examples})."
+        found.append(Finding(code, severity, title, detail, _link("/samples", status=status)))
+    return found
+
+
+def _duplicate_findings(samples: pd.DataFrame, duplicates: pd.DataFrame) -> list[Finding]:
+    if samples["content_id"].isna().all():
+        reason = "Duplicates and leakage across splits could not be checked, because the run has no images."
+        return [Finding("FV-D004", "unchecked", "Duplicates could not be checked", reason)]
+    found = []
+    across = duplicates[duplicates["across_splits"]]
+    if len(across):
+        groups = across.groupby("duplicate_group")
+        conflicting = int(groups["conflicting"].first().sum())
+        extra = f"; in {whole(conflicting)} of them the labels disagree" if conflicting else ""
+        detail = f"{whole(len(groups))} pictures stand in more than one split ({images(len(across))}){extra}."
+        found.append(Finding("FV-D004", "high", "Leakage across splits", detail, "/samples?duplicate_group=*"))
+    elif samples["split"].nunique() < 2:
+        reason = (
+            "Leakage across splits could not be checked, because only one split was audited; "
+            "`facevalue inspect` looks at all of them."
+        )
+        found.append(Finding("FV-D004", "unchecked", "Leakage across splits could not be checked", reason))
+    if len(duplicates):
+        groups = duplicates.groupby("duplicate_group")
+        conflicting = int(groups["conflicting"].first().sum())
+        detail = (
+            f"{images(len(duplicates))} are exact copies of one another ({whole(len(groups))} groups); "
+            f"{whole(conflicting)} groups carry conflicting labels."
+        )
+        severity = "medium" if conflicting else "low"
+        found.append(Finding("FV-D005", severity, "Exact duplicates", detail, "/samples?duplicate_group=*"))
+    return found
+
+
+def _quality_findings(samples: pd.DataFrame) -> list[Finding]:
+    if "brightness" not in samples or samples["brightness"].isna().all():
+        reason = "Image quality could not be checked, because the run has no images."
+        return [Finding("FV-D006", "unchecked", "Image quality could not be checked", reason)]
+    light, contrast = samples["brightness"], samples["contrast"]
+    dark, bright, flat = light < DARK, light > BRIGHT, contrast < FLAT
+    n = int((dark | bright | flat).sum())
+    if not n:
+        return []
+    detail = (
+        f"{images(n)} of {whole(len(samples))} hardly show a face: {whole(dark.sum())} nearly black, "
+        f"{whole(bright.sum())} nearly white, {whole(flat.sum())} almost without contrast."
+    )
+    return [Finding("FV-D006", "low", "Images of low quality", detail, _link("/samples", contrast=f"..{FLAT:.0f}"))]
+
+
+def model_findings(
+    counts: Counts, pairs: pd.DataFrame, bins: Tally | None, samples: pd.DataFrame, trained_on_known: bool
+) -> list[Finding]:
+    """FV-M: classes in the wrong order, samples seen in training, confidence, the most confusable pair."""
+    if not counts.n:
+        reason = "No image has both a label among the model's classes and a prediction, so nothing could be compared."
+        return [Finding("FV-M001", "unchecked", "The model could not be judged", reason)]
+    return [
+        *_order_finding(counts),
+        *_seen_finding(samples, trained_on_known),
+        *_calibration_finding(bins),
+        *_pair_finding(pairs),
+    ]
+
+
+def _order_finding(counts: Counts) -> list[Finding]:
+    order = class_order(counts.confusion, counts.classes)
+    if order is None:
+        return []
+    named = f" (the order published for {order.published})" if order.published else ""
+    detail = (
+        f"Reading the model's outputs as {','.join(order.classes)}{named} raises accuracy from "
+        f"{percent(order.accuracy)} to {percent(order.accuracy_reordered)}: "
+        f"audit again with --classes {','.join(order.classes)}"
+    )
+    return [Finding("FV-M001", "high", "The class order looks wrong", detail, "/confusions")]
+
+
+def _seen_finding(samples: pd.DataFrame, known: bool) -> list[Finding]:
+    if not known or "seen_in_training" not in samples:
+        reason = (
+            "Whether the model was trained on these images could not be checked, because it does not say which "
+            "images it was trained on."
+        )
+        return [Finding("FV-M002", "unchecked", "Samples seen in training could not be checked", reason)]
+    seen = samples["seen_in_training"].fillna(False).astype(bool)
+    n = int(seen.sum())
+    if not n:
+        return []
+    judged = samples["status"] == "ok"
+    right = samples["label"] == samples["predicted"]
+    unseen = judged & ~seen
+    detail = f"The model was trained on {images(n)} of {whole(len(samples))} (equal pixels)"
+    if unseen.any():
+        detail += f"; of the {images(int(unseen.sum()))} it has not seen it gets {percent(right[unseen].mean())} right"
+    severity = "high" if n > 0.05 * len(samples) else "medium"
+    return [Finding("FV-M002", severity, "Samples seen in training", f"{detail}.", "/samples?seen_in_training=true")]
+
+
+def _calibration_finding(bins: Tally | None) -> list[Finding]:
+    if bins is None:
+        reason = "Confidence could not be checked, because the run has predictions without probabilities."
+        return [Finding("FV-M003", "unchecked", "Confidence could not be checked", reason)]
+    table = bins.table.sum(axis=0)
+    error, plain = float(debiased_calibration_error(table)), float(expected_calibration_error(table))
+    if error < MISCALIBRATED:
+        return []
+    n, correct, confidence = table.sum(axis=0)
+    side = "more" if confidence > correct else "less"
+    detail = (
+        f"The model is {side} confident than it is right: mean confidence {percent(confidence / n)} against accuracy "
+        f"{percent(correct / n)}; calibration error {points(plain)} ({points(error)} after taking chance off)."
+    )
+    severity = "medium" if error >= 2 * MISCALIBRATED else "low"
+    return [Finding("FV-M003", severity, "Confidence cannot be taken at face value", detail, "/fairness")]
+
+
+def _pair_finding(pairs: pd.DataFrame) -> list[Finding]:
+    if pairs.empty or not pairs["rate"].iloc[0] > 0:
+        return []
+    top = pairs.iloc[0]
+    first, second = (top["class_a"], top["class_b"])
+    label, predicted = (first, second) if top["n_ab"] >= top["n_ba"] else (second, first)
+    detail = (
+        f"{percent(top['rate'])} of the {images(top['n'])} labelled {first} or {second} are predicted as the other "
+        f"({sentences.between(top['low'], top['high'])}; {whole(top['n_ab'])} {first} as {second}, "
+        f"{whole(top['n_ba'])} {second} as {first})."
+    )
+    severity = "medium" if top["low"] > 0.1 else "info"
+    link = _link("/confusions", label=label, predicted=predicted)
+    return [Finding("FV-M004", severity, f"Most confused: {first} and {second}", detail, link)]
+
+
+def fairness_findings(comparisons: Comparisons, attributes: tuple[str, ...]) -> list[Finding]:
+    """FV-F: the worst group, further gaps, the clearest (group, class) cell; nothing where no gap stands out."""
+    if not attributes:
+        reason = "Groups could not be compared, because the data has no attributes; join a table with --metadata."
+        return [Finding("FV-F001", "unchecked", "Groups could not be compared", reason, "/fairness")]
+    ranges = comparisons.ranges
+    if not (ranges["kind"] == WIDEST).any():
+        reason = "Groups could not be compared, because no attribute has two groups of at least 30 images."
+        return [Finding("FV-F001", "unchecked", "Groups could not be compared", reason, "/fairness")]
+    gaps = ranked_gaps(comparisons)
+    found = [_gap_finding(row, "FV-F001" if place == 0 else "FV-F002", gaps[0]) for place, row in enumerate(gaps)]
+    cells = ranges[(ranges["kind"] == CELL) & (ranges["p_adjusted"] < ALPHA)]
+    found += [_cell_finding(row) for row in cells.to_dict("records")]
+    return found
+
+
+def ranked_gaps(comparisons: Comparisons) -> list[dict]:
+    """Rows of ``ranges`` whose gap stands out after Holm's adjustment, the one to read first in front.
+
+    An attribute stands out by its widest gap or by any of its groups against the reference. An intersection is put
+    before single attributes only where its gap is half as wide again as any of theirs, since it shows their gaps too.
+    """
+    ranges, pairs = comparisons.ranges, comparisons.disparities
+    clear = set(pairs.loc[(pairs["p_adjusted"] < ALPHA) & (pairs["metric"] == "accuracy"), "attribute"])
+    widest = ranges[ranges["kind"] == WIDEST]
+    rows = [row for row in widest.to_dict("records") if row["p_adjusted"] < ALPHA or row["attribute"] in clear]
+    single = {row["attribute"]: abs(row["difference"]) for row in rows if CROSS not in row["attribute"]}
+    beyond = [
+        row
+        for row in rows
+        if CROSS in row["attribute"]
+        and abs(row["difference"]) >= 1.5 * max(single.get(part, 0) for part in row["attribute"].split(CROSS))
+    ]
+    alone = [row for row in rows if CROSS not in row["attribute"]]
+    wide = max(single.values(), default=0.0)
+    first = [row for row in beyond if abs(row["difference"]) >= 1.5 * wide]
+    rest = [row for row in beyond if row not in first]
+    return [row for part in (first, alone, rest) for row in sorted(part, key=lambda row: -row["statistic"])]
+
+
+def _gap_finding(row: dict, code: str, first: dict) -> Finding:
+    worst, best = (of_group(row["attribute"], row[side]) for side in ("worst", "best"))
+    detail = (
+        f"At the same label mix {percent(row['value_worst'])} of {worst} are recognised against "
+        f"{percent(row['value_best'])} of {best} (difference {points(row['difference'])}, "
+        f"{whole(row['n_worst'])} and {whole(row['n_best'])} images, adjusted p {_p(row['p_adjusted'])})."
+    )
+    # A wider gap that is less clear must not be listed before the clearest one.
+    gap = min(abs(row["difference"]), abs(first["difference"]))
+    severity = "high" if gap >= 0.1 else "medium" if gap >= 0.05 else "low"
+    title = f"Recognised less well: {worst}"
+    return Finding(code, severity, title, detail, _link("/fairness", attribute=row["attribute"], group=row["worst"]))
+
+
+def _cell_finding(row: dict) -> Finding:
+    group, name = of_group(row["attribute"], row["worst"]), row["class"]
+    side = "less" if row["difference"] < 0 else "more"
+    detail = (
+        f"{name.capitalize()} is recognised in {percent(row['value_worst'])} of {group} against "
+        f"{percent(row['value_best'])} of the other groups ({whole(row['n_worst'])} and {whole(row['n_best'])} images, "
+        f"adjusted p {_p(row['p_adjusted'])})."
+    )
+    link = _link("/fairness", attribute=row["attribute"], group=row["worst"], label=name)
+    return Finding("FV-F003", "medium", f"{name.capitalize()} recognised {side} often: {group}", detail, link)
+
+
+def label_findings(samples: pd.DataFrame, judged: bool) -> list[Finding]:
+    """FV-L: how many labels look wrong."""
+    if not judged:
+        reason = "Labels could not be checked, because the run has predictions without probabilities."
+        return [Finding("FV-L001", "unchecked", "Labels could not be checked", reason)]
+    score = samples["label_issue_score"]
+    wrong = samples[score > LIKELY_WRONG]
+    if wrong.empty:
+        return []
+    worst = wrong["label"].value_counts()
+    shares = worst / samples.loc[score.notna(), "label"].value_counts().reindex(worst.index)
+    name = shares.idxmax()
+    detail = (
+        f"{images(len(wrong))} of {whole(score.notna().sum())} are likelier labelled wrong than right; "
+        f"most often those labelled {name} ({percent(shares[name])} of them)."
+    )
+    severity = "high" if len(wrong) > 0.1 * score.notna().sum() else "medium"
+    return [Finding("FV-L001", severity, "Labels that look wrong", detail, "/review")]
+
+
+def _p(value: float) -> str:
+    return "under 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _link(path: str, **query: str) -> str:
+    return f"{path}?{urlencode(query)}"
