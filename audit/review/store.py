@@ -59,17 +59,13 @@ class ReviewStore:
         engine = _engine(str(url))
         try:
             _migrate(engine)
-        except sa.exc.OperationalError as error:
+        except InputError:
             engine.dispose()
-            cause = str(error.orig).strip().splitlines()[0]
-            raise InputError(
-                f"The review database {_public(engine)} cannot be opened ({cause}); check that its folder exists and "
-                "can be written to, or that the server runs and the user may connect."
-            ) from None
+            raise
         except sa.exc.DatabaseError as error:
             engine.dispose()
             raise InputError(
-                f"{_public(engine)} is not a review database ({str(error.orig).strip().splitlines()[0]}); "
+                f"{_public(engine)} is not a review database ({_cause(error)}); "
                 "pass a new file name or the URL of an empty database."
             ) from None
         return cls(engine)
@@ -106,7 +102,7 @@ class ReviewStore:
     def decisions(self, after: int = 0) -> list[tuple[int, Decision]]:
         """The log in order, as (number, decision), those after a number; numbers only grow."""
         query = sa.select(_DECISIONS).where(_DECISIONS.c.seq > after).order_by(_DECISIONS.c.seq)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [(row.seq, _decision(row)) for row in connection.execute(query)]
 
     def log(self) -> list[Decision]:
@@ -155,7 +151,7 @@ class ReviewStore:
             .where(_CLAIMS.c.reviewer != reviewer, _CLAIMS.c.expires >= time.time())
             .group_by(_CLAIMS.c.content_id)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return {content: int(n) for content, n in connection.execute(query)}
 
     def _held(self, connection: sa.Connection, contents: Iterable[str]) -> dict[str, dict[int, str]]:
@@ -180,11 +176,30 @@ class ReviewStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        """A transaction that no other writer is inside of."""
-        with self._engine.connect().execution_options(writing=True) as connection, connection.begin():
+        """A transaction that no other writer is inside of; on disk once this ends without an error."""
+        with (
+            self._answering("nothing was recorded"),
+            self._engine.connect().execution_options(writing=True) as connection,
+            connection.begin(),
+        ):
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._answering("nothing was read"), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _answering(self, outcome: str) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            raise InputError(
+                f"The review database {self.url} does not answer ({_cause(error)}) and {outcome}; "
+                "check that it runs and can be written to, then try again."
+            ) from None
 
 
 def _engine(url: str) -> sa.Engine:
@@ -242,6 +257,10 @@ def _migrate(engine: sa.Engine) -> None:
             raise InputError(
                 f"The review database {_public(engine)} was written by a newer version ({error}); upgrade this program."
             ) from None
+
+
+def _cause(error: sa.exc.DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0]
 
 
 def _public(engine: sa.Engine) -> str:
