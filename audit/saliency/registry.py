@@ -30,7 +30,7 @@ METHODS: dict[str, Method] = {
         Method("gradcam", "Grad-CAM", "cam:gradcam", "Selvaraju et al. 2017", stored=True, linear=True),
         Method("xgradcam", "XGrad-CAM", "cam:xgradcam", "Fu et al. 2020", stored=True, linear=True),
         Method("hirescam", "HiResCAM", "cam:hirescam", "Draelos and Carin 2020", stored=True, linear=True),
-        Method("gradcam++", "Grad-CAM++", "cam:gradcam_plusplus", "Chattopadhay et al. 2018", stored=True),
+        Method("gradcam_plusplus", "Grad-CAM++", "cam:gradcam_plusplus", "Chattopadhay et al. 2018", stored=True),
         Method("layercam", "LayerCAM", "cam:layercam", "Jiang et al. 2021", stored=True),
     )
 }
