@@ -130,7 +130,6 @@ def fingerprint(network: nn.Module) -> str:
     """SHA-256 over the names, shapes and bytes of all weights and buffers, in name order (hex)."""
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
-        array = value.detach().cpu().contiguous()
-        digest.update(f"{name}:{tuple(array.shape)}:{array.dtype};".encode())
-        digest.update(array.view(torch.uint8).numpy().tobytes() if array.ndim else array.numpy().tobytes())
+        digest.update(f"{name}:{tuple(value.shape)}:{value.dtype};".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -1,0 +1,177 @@
+"""Which layer a class activation map reads: the last one whose output still has positions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from faces.errors import InputError
+
+SMALLEST = 2
+"""Height and width that a map must have at least: a 1x1 output has no positions left."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One layer that a map could be read from: its name, how to reshape it, and the map's height and width."""
+
+    name: str
+    reshape: str
+    height: int
+    width: int
+    channels: int
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.height}x{self.width})"
+
+
+def candidates(network: nn.Module, example: torch.Tensor) -> tuple[Candidate, ...]:
+    """Every layer with positions in its output, in the order in which the layers finish.
+
+    ``example`` is one input batch as the network takes it. A layer that runs more than once, or returns no single
+    tensor, is left out. Mode, gradients and hooks are left as they were found.
+    """
+    batch = len(example)
+    outputs: dict[str, torch.Tensor | None] = {}
+    calls: dict[str, int] = {}
+
+    def remember(name: str, output: object) -> None:
+        calls[name] = calls.get(name, 0) + 1
+        outputs.pop(name, None)
+        outputs[name] = output if isinstance(output, torch.Tensor) else None
+
+    with _probing(network, remember), torch.no_grad():
+        network(example)
+    found = []
+    for name, output in outputs.items():
+        if output is None or calls[name] > 1 or len(output) != batch:
+            continue
+        shape = _positions(output, example, network)
+        if shape is not None and min(shape[1:3]) >= SMALLEST:
+            found.append(Candidate(name, *shape))
+    return tuple(found)
+
+
+def find_cam_layer(network: nn.Module, example: torch.Tensor) -> tuple[str, str]:
+    """Name and reshape (``nchw``, ``nhwc`` or ``tokens:H,W,SKIP``) of the last layer with positions.
+
+    Where one map is the output of several nested layers, the outermost is named. Raises InputError where no layer
+    has any.
+    """
+    found = candidates(network, example)
+    for candidate in reversed(found):
+        if _reaches_output(network, example, candidate):
+            return candidate.name, candidate.reshape
+    raise InputError(
+        "The network has no layer whose output keeps positions (at least 2x2) and moves the result, so no class "
+        "activation map can be read; audit it without gradient maps, or name a layer with --cam-layer."
+    )
+
+
+def named_layer(network: nn.Module, example: torch.Tensor, name: str) -> tuple[str, str]:
+    """Name and reshape of the layer a person asked for. Raises InputError listing the candidates there are."""
+    found = candidates(network, example)
+    for candidate in found:
+        if candidate.name == name:
+            return candidate.name, candidate.reshape
+    known = name in dict(network.named_modules())
+    problem = "gives no single map that is used once" if known else "is not in the network"
+    nearest = ", ".join(str(candidate) for candidate in found[-6:]) or "none"
+    raise InputError(f"The CAM layer {name!r} {problem}; layers that can be read are: {nearest}.")
+
+
+def _positions(output: torch.Tensor, example: torch.Tensor, network: nn.Module) -> tuple[str, int, int, int] | None:
+    """(reshape, height, width, channels) of an output, or None where it has no positions."""
+    if output.ndim == 4:
+        if _channels_last(output, example):
+            return "nhwc", output.shape[1], output.shape[2], output.shape[3]
+        return "nchw", output.shape[2], output.shape[3], output.shape[1]
+    if output.ndim == 3:
+        return _tokens(output, network)
+    return None
+
+
+def _channels_last(output: torch.Tensor, example: torch.Tensor) -> bool:
+    """Whether (N, a, b, c) is (N, h, w, C): a map keeps the input's proportions and is not larger than it.
+
+    Where both readings fit, the input's own layout decides.
+    """
+    nhwc_input = example.shape[-1] in (1, 3) and example.shape[1] not in (1, 3)
+    height, width = example.shape[1:3] if nhwc_input else example.shape[2:4]
+    _, a, b, c = output.shape
+
+    def fits(h: int, w: int) -> bool:
+        return h <= height and w <= width and abs(h - w * height / width) <= 1
+
+    return fits(a, b) and (nhwc_input or not fits(b, c))
+
+
+def _tokens(output: torch.Tensor, network: nn.Module) -> tuple[str, int, int, int] | None:
+    """Tokens (N, T, C) as a grid after the leading class or register tokens, as the network declares or a square."""
+    count, channels = output.shape[1:]
+    declared = getattr(network, "num_prefix_tokens", None)
+    grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+    for skip in (declared,) if isinstance(declared, int) else (0, 1, 2, 5):
+        side = math.isqrt(max(0, count - skip))
+        height, width = grid if grid is not None else (side, side)
+        if height * width == count - skip and height:
+            return f"tokens:{height},{width},{skip}", height, width, channels
+    return None
+
+
+def _reaches_output(network: nn.Module, example: torch.Tensor, candidate: Candidate) -> bool:
+    """Whether the layer's positions move the output at all: after the last block of a transformer that answers from
+
+    its class token, no other token does.
+    """
+    leaf: list[torch.Tensor] = []
+
+    def cut(_module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+        leaf.append(output.detach().requires_grad_())
+        return leaf[0].clone()
+
+    handle = network.get_submodule(candidate.name).register_forward_hook(cut)
+    try:
+        with _modes_kept(network), torch.enable_grad():
+            score = network(example)
+            weights = torch.linspace(1.0, 2.0, score.numel()).reshape(score.shape)
+            (gradient,) = torch.autograd.grad((score * weights).sum(), leaf[0], allow_unused=True)
+    finally:
+        handle.remove()
+    if gradient is None:
+        return False
+    skip = int(candidate.reshape.rsplit(",", 1)[1]) if candidate.reshape.startswith("tokens") else 0
+    return bool((gradient[:, skip:] != 0).any())
+
+
+@contextmanager
+def _modes_kept(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; each module's own mode again outside."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def _probing(network: nn.Module, remember: Callable[[str, object], None]) -> Iterator[None]:
+    """Hooks on every named layer, gone again outside."""
+    handles = [
+        module.register_forward_hook(lambda _m, _i, output, name=name: remember(name, output))
+        for name, module in network.named_modules()
+        if name
+    ]
+    try:
+        with _modes_kept(network):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,117 @@
+"""Our own compact networks for small grey faces: a pooled head over a map of at least 6x6 at 48x48 pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+
+def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution and batch normalisation, same padding: (N, inputs, h, w) to (N, outputs, h/stride, w/stride)."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)
+    )
+
+
+class Gate(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018): each channel is scaled by 0..1 from the pooled channels."""
+
+    def __init__(self, channels: int, reduction: int = 8) -> None:
+        super().__init__()
+        hidden = max(8, channels // reduction)
+        self.weights = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, hidden, 1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weights(x)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions and a gate around the identity (He et al. 2016): (N, C, h, w) to the same shape."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            convolution(channels, channels), nn.ReLU(), convolution(channels, channels), Gate(channels)
+        )
+        self.activation = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activation(x + self.body(x))
+
+
+class Inverted(nn.Module):
+    """Widen, filter each channel alone, narrow (Sandler et al. 2018): (N, C, h, w) to (N, outputs, h/stride, ...)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int = 4) -> None:
+        super().__init__()
+        wide = inputs * expansion
+        self.body = nn.Sequential(
+            convolution(inputs, wide, 1),
+            nn.ReLU6(),
+            convolution(wide, wide, 3, stride, groups=wide),
+            nn.ReLU6(),
+            Gate(wide),
+            convolution(wide, outputs, 1),
+        )
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.body(x) if self.shortcut else self.body(x)
+
+
+class Pooled(nn.Module):
+    """``features`` (N, C, h, w), averaged over positions, then dropout and a linear layer to (N, classes)."""
+
+    def __init__(self, features: nn.Module, channels: int, classes: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.features = features
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(channels, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classify(self.dropout(self.pool(self.features(x))))
+
+
+def residual_net(
+    classes: int, channels: int, widths: Sequence[int], blocks: Sequence[int], dropout: float = 0.0
+) -> Pooled:
+    """A residual network that halves its map at the stem and between stages; (N, channels, 48, 48) ends at 6x6."""
+    narrow = widths[0] // 2
+    layers: list[nn.Module] = [convolution(channels, narrow), nn.ReLU()]
+    before = narrow
+    for width, count in zip(widths, blocks, strict=True):
+        layers += [convolution(before, width, stride=2), nn.ReLU(), *(Residual(width) for _ in range(count))]
+        before = width
+    return Pooled(nn.Sequential(*layers), before, classes, dropout)
+
+
+def compact(classes: int, channels: int) -> Pooled:
+    """The shipped network: 1.8 million weights, 0.1 billion multiplications an image, 6x6 map at 48x48."""
+    return residual_net(classes, channels, (32, 80, 192), (1, 2, 2), dropout=0.2)
+
+
+def tiny(classes: int, channels: int) -> Pooled:
+    """For tests and the demonstration: 0.1 million weights, 6x6 map at 48x48."""
+    return residual_net(classes, channels, (16, 32, 64), (1, 1, 1))
+
+
+def separable(classes: int, channels: int) -> Pooled:
+    """For slow machines: depthwise-separable, 0.5 million weights, 6x6 map at 48x48."""
+    plan = ((24, 1, 2), (48, 2, 3), (96, 2, 4))
+    layers: list[nn.Module] = [convolution(channels, 24, 3, 2), nn.ReLU6()]
+    before = 24
+    for width, first_stride, count in plan:
+        for index in range(count):
+            layers.append(Inverted(before, width, first_stride if index == 0 else 1))
+            before = width
+    layers += [convolution(before, 2 * before, 1), nn.ReLU6()]
+    return Pooled(nn.Sequential(*layers), 2 * before, classes, dropout=0.1)

@@ -1,0 +1,49 @@
+"""Keeps a training: after every epoch what is needed to go on, and the best weights so far, each file whole."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from safetensors.torch import save_file
+
+LAST, BEST = "last.ckpt", "best.safetensors"
+
+
+class Keeper(Callback):
+    """Writes LAST and BEST into ``folder`` under a temporary name first; best is by ``val_accuracy``, earlier wins.
+
+    Stops the training when ``patience`` epochs (0: never) brought nothing better.
+    """
+
+    def __init__(self, folder: Path, patience: int) -> None:
+        self.folder, self.patience = folder, patience
+        self.best, self.best_epoch = -1.0, -1
+        self.seconds, self._since = 0.0, time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch, self.seconds = state["best"], state["best_epoch"], state["seconds"]
+
+    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
+        now = time.monotonic()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        reached = float(trainer.callback_metrics["val_accuracy"])
+        if reached > self.best:
+            self.best, self.best_epoch = reached, trainer.current_epoch
+            if trainer.is_global_zero:
+                weights = {k: v.detach().cpu().contiguous() for k, v in learner.average.state_dict().items()}
+                save_file(weights, self.folder / f"{BEST}.part")
+                (self.folder / f"{BEST}.part").replace(self.folder / BEST)
+        trainer.save_checkpoint(self.folder / f"{LAST}.part")
+        if trainer.is_global_zero:
+            (self.folder / f"{LAST}.part").replace(self.folder / LAST)
+        if self.patience and trainer.current_epoch - self.best_epoch >= self.patience:
+            trainer.should_stop = True

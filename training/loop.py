@@ -1,0 +1,81 @@
+"""One network through Lightning: from drawn weights to the best epoch's."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from safetensors.torch import load_file
+from torch import nn
+
+from models import catalogue
+from models.classifier import Preprocessing
+from training.keeper import BEST, LAST, Keeper
+from training.learner import Learner
+from training.memory import Faces
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``epochs`` that ran, the ``chosen`` one (from 0), and ``seconds`` of wall clock over all its sittings."""
+
+    epochs: int
+    chosen: int
+    seconds: float
+
+
+def run(
+    recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
+) -> tuple[nn.Module, Outcome]:
+    """Train in the folder ``work``, going on from what lies there; returns the best epoch's averaged network."""
+    torch.manual_seed(recipe.learn.seed)
+    network = catalogue.build(
+        recipe.model.network, len(training.labels), recipe.model.channels, recipe.model.pretrained
+    )
+    learner = Learner(network, recipe, preprocessing, training, validation)
+    keeper = Keeper(work, recipe.learn.patience)
+    last = work / LAST
+    with _quiet():
+        trainer = Trainer(
+            max_epochs=recipe.learn.epochs,
+            precision=recipe.learn.precision,
+            gradient_clip_val=recipe.learn.clip or None,
+            callbacks=[keeper, *([RichProgressBar(leave=True)] if progress else [])],
+            logger=CSVLogger(work, name="", version=""),
+            enable_checkpointing=False,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            log_every_n_steps=1_000_000,
+        )
+        trainer.fit(learner, ckpt_path=last if last.is_file() else None, weights_only=True)
+    learner.average.load_state_dict(load_file(work / BEST))
+    return learner.average.cpu().to(memory_format=torch.contiguous_format), Outcome(
+        trainer.current_epoch, keeper.best_epoch, keeper.seconds
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice about hardware and workers, which does not concern data held in memory."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

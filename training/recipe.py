@@ -1,0 +1,126 @@
+"""Recipe: everything that a training is told, read from a TOML file and checked field by field."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from faces.errors import InputError
+
+FOLDER = Path(__file__).parent / "recipes"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Part(BaseModel):
+    """A table of the recipe: unknown fields are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Network(Part):
+    """``network`` is a catalogue name; ``size`` is the side in pixels, ``channels`` 1 (grey) or 3 (RGB)."""
+
+    network: str
+    size: Annotated[int, Field(ge=16, le=512)] = 48
+    channels: Literal[1, 3] = 1
+    pretrained: str | None = None
+
+
+class Data(Part):
+    """``validation`` is the share of the training part that epochs are chosen by; ``classes`` keeps only these."""
+
+    split: str = "train"
+    test_split: str = "test"
+    validation: Annotated[float, Field(gt=0, le=0.5)] = 0.08
+    classes: tuple[str, ...] | None = None
+
+
+class Augment(Part):
+    """See training.augment.Augmentation; ``mixup`` and ``cutmix`` are Beta parameters, 0 is off."""
+
+    flip: Share = 0.5
+    shift: Share = 0.0
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    erase: Share = 0.0
+    erase_area: Share = 0.2
+    mixup: NotNegative = 0.0
+    cutmix: NotNegative = 0.0
+
+
+class Learn(Part):
+    """How weights are moved.
+
+    ``warmup`` is the share of all steps in which the rate rises; ``sizes`` are image sides in pixels, each used for
+    an equal share of the epochs (empty: the network's size throughout); ``average`` is the decay of the moving
+    average of the weights, which is what is judged and kept (0: the weights themselves); ``patience`` is the number
+    of epochs without a better validation accuracy after which training stops (0: never).
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    batch: Annotated[int, Field(ge=2, le=65_536)] = 128
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
+    rate: Positive = 4e-3
+    weight_decay: NotNegative = 0.02
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    clip: NotNegative = 5.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    class_weights: Literal["none", "balanced", "effective"] = "none"
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    patience: Annotated[int, Field(ge=0)] = 0
+    sizes: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+
+class Recipe(Part):
+    """A whole recipe. ``summary`` is one line for people."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    summary: str = ""
+    model: Network
+    data: Data = Data()
+    augment: Augment = Augment()
+    learn: Learn = Learn()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Recipe:
+        if self.learn.sizes and self.learn.sizes[-1] != self.model.size:
+            raise ValueError(f"learn.sizes must end with model.size ({self.model.size})")
+        return self
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that ship."""
+    return tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """A shipped recipe by name, or a TOML file. Raises InputError naming the file and the first failing field."""
+    file = Path(name_or_path)
+    if file.suffix != ".toml":
+        file = FOLDER / f"{name_or_path}.toml"
+    if not file.is_file():
+        raise InputError(
+            f"The recipe {str(name_or_path)!r} is not there; the shipped ones are {', '.join(recipe_names())}: "
+            "name one of them or give a .toml file."
+        )
+    try:
+        return Recipe.model_validate({"name": file.stem.lower(), **tomllib.loads(file.read_text(encoding="utf-8"))})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
+        raise InputError(f"The recipe {file} is not TOML ({reason}); correct that line.") from reason
+    except ValidationError as reason:
+        first = reason.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "recipe"
+        raise InputError(
+            f"The recipe {file} has {field} = {first['input']!r}, which is wrong ({first['msg'].lower()}); correct it."
+        ) from reason
