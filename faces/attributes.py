@@ -160,7 +160,8 @@ def _is_ferplus(path: Path) -> bool:
 
 
 def _is_age(lowered: str, values: pd.Series) -> bool:
-    return "age" in lowered.split("_") and pd.api.types.is_numeric_dtype(values) and values.nunique() > len(AGE_BANDS)
+    """Years, and not the codes 0, 1, 2, ... of bands that somebody made already."""
+    return "age" in lowered.split("_") and pd.api.types.is_numeric_dtype(values) and values.max() >= len(AGE_BANDS)
 
 
 def _bands(values: pd.Series) -> pd.Series:

@@ -75,10 +75,10 @@ def decode(data: bytes) -> np.ndarray:
 
 def _check_header(data: bytes) -> None:
     """Refuse by the header alone, before any pixel is decoded."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        if data.rfind(b"IEND") < 0:
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        if data.rfind(b"IEND") < 24:
             raise UnreadableImage("truncated PNG: its end is missing")
+        width, height = struct.unpack(">II", data[16:24])
     else:
         width, height = _pillow(data).size
         if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):

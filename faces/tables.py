@@ -145,7 +145,7 @@ def _label_column(path: Path, table: pd.DataFrame, label: str | None) -> str:
 
 def _labels(path: Path, values: pd.Series, classes: LabelSet | None) -> list[str | None]:
     """Label names; numbers are positions in ``classes``, and refused where those were not given."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+    if not pd.api.types.is_numeric_dtype(values) or values.isna().all():
         return [clean(value) for value in values]
     if classes is None:
         raise InputError(
