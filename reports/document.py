@@ -5,7 +5,7 @@ No block holds markup. What a name or a sentence contains is shown as it stands;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
@@ -48,11 +48,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """``draw(theme)`` gives the figure; ``key`` names it in files and is unique in the document."""
+    """``draw(theme="light")`` gives the figure; ``key`` names it in files and is unique in the document."""
 
     key: str
     caption: str
-    draw: Callable[[str], go.Figure]
+    draw: Callable[..., go.Figure]
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ class Document:
             yield chapter, blocks
 
 
-def table(caption: str, heads: dict[str, bool], rows: list[list[str]], note: str = "") -> Table:
-    """A table whose ``heads`` map each column's name to whether it is numeric."""
-    return Table(caption, tuple(heads), tuple(tuple(row) for row in rows), tuple(heads.values()), note)
+def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> Table:
+    """A table; a head that starts with ``#`` names a column of numbers."""
+    names, numeric = tuple(head.removeprefix("#") for head in heads), tuple(head.startswith("#") for head in heads)
+    return Table(caption, names, tuple(tuple(row) for row in rows), numeric, note)

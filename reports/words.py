@@ -6,6 +6,13 @@ import math
 from collections.abc import Iterable
 from numbers import Real
 
+from audit.sentences import images, whole
+
+__all__ = [
+    "decimal", "images", "interval", "known", "listed", "percent", "points", "probability", "signed", "signed_span",
+    "spaced", "span", "whole",
+]  # fmt: skip
+
 
 def known(value: object) -> bool:
     """Whether a figure is defined: neither missing nor NaN."""
@@ -46,11 +53,6 @@ def _both(low: float | None, high: float | None) -> bool:
     return known(low) and known(high)
 
 
-def whole(number: float) -> str:
-    """``1234`` as ``1,234``."""
-    return f"{int(number):,}"
-
-
 def decimal(value: float | None, digits: int = 3) -> str:
     """``0.12345`` as ``0.123``; what is undefined as a dash."""
     return f"{value:.{digits}f}" if value is not None and known(value) else "–"
@@ -61,11 +63,6 @@ def probability(value: float | None) -> str:
     if value is None or not known(value):
         return "not tested"
     return "under 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def images(number: float) -> str:
-    """``1 image``, ``2,310 images``."""
-    return f"{whole(number)} image{'' if number == 1 else 's'}"
 
 
 def listed(names: Iterable[str], last: str = "and") -> str:

@@ -12,8 +12,8 @@ from reports.words import interval, percent, whole
 def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     """Accuracy against mean confidence, bin by bin, with intervals; the diagonal is perfect calibration.
 
-    ``frame``: group, bin_low, bin_high, n, confidence, accuracy, low, high; one line a group, bins without images
-    left out.
+    ``frame`` is that of ``audit.calibration.reliability``: group, low and high (the bin's edges), n, confidence,
+    accuracy, accuracy_low, accuracy_high; one line a group.
     """
     if frame.empty:
         return empty("No image has a confidence.", theme)
@@ -34,12 +34,12 @@ def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
             name=shown(name),
             line={"color": colour, "width": 1.5, "dash": "solid" if index < 4 else "dash"},
             marker={"color": colour, "symbol": symbol, "size": 8},
-            error_y=error_bars(accuracy, part["low"].tolist(), part["high"].tolist(), colour),
+            error_y=error_bars(accuracy, part["accuracy_low"].tolist(), part["accuracy_high"].tolist(), colour),
             hovertext=[_bin_text(str(name), row) for row in part.to_dict("records")],
             hoverinfo="text",
             customdata=[
                 {"group": str(name), "low": low, "high": high}
-                for low, high in zip(part["bin_low"].tolist(), part["bin_high"].tolist(), strict=True)
+                for low, high in zip(part["low"].tolist(), part["high"].tolist(), strict=True)
             ],
         )
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title_text="mean confidence", zeroline=False)
@@ -49,20 +49,20 @@ def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
 
 def _bin_text(name: str, row: dict) -> str:
     return (
-        f"<b>{shown(name)}</b>, confidence {percent(row['bin_low'], 0)} to {percent(row['bin_high'], 0)}<br>"
+        f"<b>{shown(name)}</b>, confidence {percent(row['low'], 0)} to {percent(row['high'], 0)}<br>"
         f"mean confidence {percent(row['confidence'])}<br>"
-        f"accuracy {percent(row['accuracy'])}, {interval(row['low'], row['high'])}<br>"
+        f"accuracy {percent(row['accuracy'])}, {interval(row['accuracy_low'], row['accuracy_high'])}<br>"
         f"n = {whole(row['n'])}"
     )
 
 
 def confidence(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
-    """How many images were right and wrong in each confidence bin; ``frame``: bin_low, bin_high, n, accuracy."""
+    """How many images were right and wrong in each confidence bin; ``frame``: low, high, n, correct."""
     if frame.empty:
         return empty("No image has a confidence.", theme)
     figure, look = canvas(theme, height=320, barmode="stack")
-    low, high = frame["bin_low"].tolist(), frame["bin_high"].tolist()
-    right = (frame["n"] * frame["accuracy"]).round().astype(int)
+    low, high = frame["low"].tolist(), frame["high"].tolist()
+    right = frame["correct"]
     for name, numbers, colour, pattern in (
         ("right", right, look.first, ""),
         ("wrong", frame["n"] - right, look.second, "/"),

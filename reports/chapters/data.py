@@ -1,0 +1,101 @@
+"""The data itself: labels, groups, what was left out, how well it was photographed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from audit.counts import Counts
+from audit.run import AuditRun
+from faces.dataset import OK
+from reports import figures
+from reports.document import Block, Chapter, Figure, Heading, Paragraph, table
+from reports.words import images, percent, spaced, whole
+
+QUALITIES = {
+    "brightness": "brightness (mean grey level, 0 to 255)",
+    "contrast": "contrast (standard deviation of the grey level)",
+    "sharpness": "sharpness (variance of the Laplacian)",
+}
+
+
+def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts]) -> Chapter:
+    """How many images, of what, of whom."""
+    samples = run.samples
+    status = samples["status"].value_counts()
+    left_out = [[name, whole(n)] for name, n in status.items() if name != OK]
+    blocks: list[Block] = [
+        Paragraph(
+            f"{images(len(samples))} were audited; {images(int(status.get(OK, 0)))} could be read, carry a label among "
+            "the model's classes, and count in the figures that follow."
+        )
+    ]
+    if left_out:
+        blocks.append(table("Images left out of the figures", ["reason", "#images"], left_out))
+    blocks.append(_labels(overall))
+    blocks.append(Figure("label_mix", "Images by label", partial(figures.label_mix, label_frame(overall))))
+    for attribute, counts in by_attribute.items():
+        blocks += _attribute(attribute, counts, len(samples))
+    return Chapter("data", "The data", tuple(blocks))
+
+
+def label_frame(counts: Counts) -> pd.DataFrame:
+    """label, n: the images of every class."""
+    return pd.DataFrame({"label": counts.classes, "n": counts.labelled.sum(axis=0)})
+
+
+def _labels(counts: Counts) -> Block:
+    n = counts.labelled.sum(axis=0)
+    rows = [
+        [name, whole(number), percent(number / max(counts.n, 1))]
+        for name, number in zip(counts.classes, n, strict=True)
+    ]
+    rows.append(["all", whole(counts.n), percent(1.0 if counts.n else None)])
+    return table("Images by label", ["label", "#images", "#share"], rows)
+
+
+def _attribute(attribute: str, counts: Counts, total: int) -> list[Block]:
+    known = counts.n
+    rows = [[group, whole(n), percent(n / max(known, 1))] for group, n in zip(counts.groups, counts.sizes, strict=True)]
+    name = spaced(attribute)
+    note = "" if known == total else f"{whole(total - known)} of {whole(total)} images have no value or are left out."
+    return [
+        Heading(name),
+        table(f"Images by {name}", ["group", "#images", "#share"], rows, note),
+        Figure(
+            f"composition_{attribute}",
+            f"Label mix of each group of {name}: groups with different mixes differ in raw accuracy for that reason "
+            "alone",
+            partial(figures.composition, counts.frame()),
+        ),
+    ]
+
+
+def quality_figures(run: AuditRun) -> list[Figure]:
+    """Boxes of every measured quality by every attribute, for the appendix."""
+    samples = run.samples
+    measured = [name for name in QUALITIES if name in samples and samples[name].notna().any()]
+    return [_quality(samples, attribute, measure) for attribute in run.attributes for measure in measured]
+
+
+def _quality(samples: pd.DataFrame, attribute: str, measure: str) -> Figure:
+    return Figure(
+        f"{measure}_{attribute}",
+        f"{measure.capitalize()} by {spaced(attribute)}: median, middle half, and 5% to 95%",
+        partial(_draw_quality, samples, attribute, measure),
+    )
+
+
+def _draw_quality(samples: pd.DataFrame, attribute: str, measure: str, theme: str) -> go.Figure:
+    return figures.image_quality(quantiles(samples, attribute, measure), QUALITIES[measure], theme)
+
+
+def quantiles(samples: pd.DataFrame, attribute: str, measure: str) -> pd.DataFrame:
+    """group, n, q05, q25, q50, q75, q95 of a measured quality."""
+    known = samples.loc[samples[attribute].notna() & samples[measure].notna(), [attribute, measure]]
+    by_group = known.groupby(attribute, sort=True, observed=True)[measure]
+    marks = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+    frame = pd.DataFrame({name: by_group.quantile(mark) for name, mark in marks.items()})
+    return frame.assign(n=by_group.size()).rename_axis("group").reset_index()

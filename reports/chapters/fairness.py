@@ -1,0 +1,226 @@
+"""For whom the model works less well, with every denominator."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from audit import confusion
+from audit.counts import CROSS, Counts
+from audit.family import CELL, WIDEST
+from audit.run import AuditRun
+from audit.sentences import of_group
+from reports import figures
+from reports.document import Block, Bullets, Chapter, Figure, Heading, Paragraph, Table, table
+from reports.words import images, listed, percent, points, probability, signed, signed_span, spaced, span, whole
+
+TITLE = "Fairness: for whom"
+CLEAREST = 5
+"""So many of the clearest differences per class are told as sentences; all of them are in report.json."""
+
+
+def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts]) -> Chapter:
+    """Accuracy of groups, raw and at the same label mix; gaps with intervals and tests; recall by class and group."""
+    if not by_attribute:
+        reason = "Groups could not be compared, because the data has no attributes of the people pictured."
+        return Chapter("fairness", TITLE, (Paragraph(reason),))
+    notes = run.result("fairness")
+    blocks = [*_method(notes, overall)]
+    for attribute, counts in by_attribute.items():
+        blocks += _attribute(run, attribute, counts, float(confusion.accuracy(overall.confusion)))
+    blocks += _intersections(run)
+    return Chapter("fairness", TITLE, tuple(blocks))
+
+
+def _method(notes: dict, overall: Counts) -> list[Block]:
+    mix = listed(f"{name} {percent(share)}" for name, share in notes["mix"].items())
+    return [
+        Paragraph(
+            "Raw accuracy misleads where groups carry different labels: a group pictured smiling more often looks "
+            "better recognised only because happy is an easy label. Standardised accuracy answers with the same label "
+            "mix for every group: recall of each class weighted by the whole set's mix. A class counts for a group "
+            "with at least 5 images of it; where the classes left out carry more than 5% of the mix, the figure is "
+            "not defined."
+        ),
+        Paragraph(
+            f"The label mix used: {mix} ({images(overall.n)}). Intervals are 95%: Wilson for raw and stratified Wilson "
+            "for standardised accuracy. Tests ask for equal recall within each label, so a gap that the label mix "
+            f"explains raises no alarm; p-values are adjusted by Holm over the run's one family of {notes['family']} "
+            f"tests. Groups under {notes['min_group']} images are shown, not judged. {notes['independence']}"
+        ),
+    ]
+
+
+def _attribute(run: AuditRun, attribute: str, counts: Counts, accuracy: float) -> list[Block]:
+    groups, ranges, pairs, parts, power = (
+        frame[frame["attribute"] == attribute].reset_index(drop=True)
+        for frame in map(run.table, ("groups", "ranges", "disparities", "decomposition", "power"))
+    )
+    classes = run.table("class_groups")
+    by_class = classes[classes["attribute"] == attribute]
+    name = spaced(attribute)
+    blocks: list[Block] = [
+        Heading(name),
+        *_told(ranges, pairs),
+        _groups_table(groups, name),
+        Figure(
+            f"groups_{attribute}",
+            f"Accuracy by {name}, raw and at the same label mix",
+            partial(figures.group_accuracy, groups, accuracy),
+        ),
+    ]
+    if len(parts):
+        blocks += [_gaps_table(pairs, parts, power, name)]
+    blocks += [
+        _recall_table(counts, name),
+        Figure(
+            f"recall_{attribute}",
+            f"Recall of each class by {name}",
+            partial(figures.class_by_group, by_class, "recall"),
+        ),
+    ]
+    return blocks
+
+
+def _told(ranges: pd.DataFrame, pairs: pd.DataFrame) -> list[Block]:
+    """The widest gap, the clearest cell, and the widest differences in recall, as sentences."""
+    items = [widest_sentence(row) for row in ranges[ranges["kind"] == WIDEST].to_dict("records")]
+    items += [_cell(row) for row in ranges[ranges["kind"] == CELL].to_dict("records")]
+    recall = pairs[(pairs["metric"] == "recall") & _apart(pairs)]
+    order = recall["difference"].abs().sort_values(ascending=False, kind="stable").index
+    items += recall.loc[order, "sentence"].head(CLEAREST).tolist()
+    return [Bullets(tuple(items))] if items else []
+
+
+def _apart(pairs: pd.DataFrame) -> pd.Series:
+    """Differences whose own interval, not adjusted for there being many, leaves out zero."""
+    return (pairs["difference_low"] > 0) | (pairs["difference_high"] < 0)
+
+
+def widest_sentence(row: dict) -> str:
+    worst, best = (of_group(row["attribute"], row[side]) for side in ("worst", "best"))
+    return (
+        f"Widest gap at the same label mix: {percent(row['value_worst'])} of {worst} against "
+        f"{percent(row['value_best'])} of {best} are recognised (difference {points(row['difference'])}, "
+        f"{whole(row['n_worst'])} and {whole(row['n_best'])} images, adjusted p {probability(row['p_adjusted'])})."
+    )
+
+
+def _cell(row: dict) -> str:
+    return (
+        f"Clearest single class: {row['class']} is recognised in {percent(row['value_worst'])} of "
+        f"{of_group(row['attribute'], row['worst'])} against {percent(row['value_best'])} of all others "
+        f"({whole(row['n_worst'])} and {whole(row['n_best'])} images, adjusted p {probability(row['p_adjusted'])})."
+    )
+
+
+def _groups_table(groups: pd.DataFrame, name: str) -> Table:
+    heads = ["group", "#images", "#raw accuracy", "#95% interval", "#standardised", "#95% interval", "remark"]
+    rows = [
+        [row["group"], whole(row["n"]), percent(row["accuracy"]), span(row["low"], row["high"]),
+         percent(row["standardised"]), span(row["standardised_low"], row["standardised_high"]), _remark(row)]
+        for row in groups.to_dict("records")
+    ]  # fmt: skip
+    return table(f"Accuracy by {name}", heads, rows)
+
+
+def _remark(row: dict) -> str:
+    remarks = ["too small to judge"] if row["too_small"] else []
+    if row["reason"]:
+        remarks.append(f"not defined: {row['reason']}")
+    elif len(row["omitted"]):
+        remarks.append(f"without {listed(row['omitted'])}")
+    return "; ".join(remarks)
+
+
+def _gaps_table(pairs: pd.DataFrame, parts: pd.DataFrame, power: pd.DataFrame, name: str) -> Table:
+    reference = parts["reference"].iloc[0]
+    by_metric = {
+        metric: pairs[pairs["metric"] == metric].set_index("group") for metric in ("accuracy", "standardised_accuracy")
+    }
+    smallest = power.set_index("group")["smallest_gap"]
+    rows = []
+    for part in parts.to_dict("records"):
+        raw, standard = (frame.loc[part["group"]] for frame in by_metric.values())
+        rows.append(
+            [part["group"], whole(part["n_group"]),
+             _gap(raw),
+             _gap(standard),
+             signed(part["composition"]), signed(part["performance"]), probability(raw["p_adjusted"]),
+             signed(smallest[part["group"]]).lstrip("+")]
+        )  # fmt: skip
+    heads = [
+        "group",
+        "#images",
+        "#raw gap",
+        "#standardised gap",
+        "#composition",
+        "#performance",
+        "#adjusted p",
+        "#smallest gap",
+    ]
+    return table(
+        f"Gaps by {name} against {reference} ({images(parts['n_reference'].iloc[0])}), in points",
+        heads,
+        rows,
+        "Gap: group minus reference with its 95% interval. Composition and performance add up to the raw gap "
+        "(Kitagawa): what the label mix explains, and what recall does. Smallest gap: the smallest that so many images "
+        "show in four of five audits.",
+    )
+
+
+def _gap(row: pd.Series) -> str:
+    return f"{signed(row['difference'])} ({signed_span(row['difference_low'], row['difference_high'])})"
+
+
+def _recall_table(counts: Counts, name: str) -> Table:
+    heads = ["class", *(f"#{group}" for group in counts.groups)]
+    recall, right, labelled = confusion.recall(counts.table), counts.correct, counts.labelled
+    rows = [
+        [label, *(_share(recall[g, k], right[g, k], labelled[g, k]) for g in range(len(counts.groups)))]
+        for k, label in enumerate(counts.classes)
+    ]
+    return table(f"Recall of each class by {name}: share, and images recognised of images labelled", heads, rows)
+
+
+def _share(value: float, right: int, of: int) -> str:
+    return f"{percent(value, 0)} ({whole(right)}/{whole(of)})" if of else "no images"
+
+
+def _intersections(run: AuditRun) -> list[Block]:
+    ranges = run.table("ranges")
+    crossed = ranges[ranges["attribute"].str.contains(CROSS, regex=False) & (ranges["kind"] == WIDEST)]
+    if crossed.empty:
+        return []
+    sentences = tuple(widest_sentence(row) for row in crossed.to_dict("records"))
+    return [Heading("intersections"), Bullets(sentences), Paragraph("All intersections stand in the appendix.")]
+
+
+def appendix(run: AuditRun) -> list[Block]:
+    """Every intersection's groups, and the selection rates by group."""
+    groups, classes = run.table("groups"), run.table("class_groups")
+    blocks: list[Block] = []
+    for attribute in run.attributes:
+        part = classes[classes["attribute"] == attribute]
+        if len(part):
+            blocks.append(
+                Figure(
+                    f"selection_{attribute}",
+                    f"Selection rate by {spaced(attribute)}: the share of each group's images predicted as a class",
+                    partial(figures.class_by_group, part, "selection_rate"),
+                )
+            )
+    for attribute in groups.loc[groups["attribute"].str.contains(CROSS, regex=False), "attribute"].unique():
+        part = groups[groups["attribute"] == attribute].reset_index(drop=True)
+        judged = part[~part["too_small"]]
+        blocks += [
+            Heading(spaced(attribute)),
+            _groups_table(part, spaced(attribute)),
+            Figure(
+                f"groups_{attribute.replace(CROSS, '_x_')}",
+                f"Accuracy by {spaced(attribute)}, groups large enough to judge",
+                partial(figures.group_accuracy, judged, None),
+            ),
+        ]
+    return blocks
