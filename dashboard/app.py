@@ -1,0 +1,178 @@
+"""The Dash app over finished runs: `create_app` for tests and servers of one's own, `serve` for the command line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
+from dash.development.base_component import Component
+
+from audit.run import AuditRun
+from dashboard import access, media
+from dashboard.components import shell
+from dashboard.components.ids import Shell
+from dashboard.pages import PAGES
+from dashboard.state import Site, View, view_of
+from faces.errors import InputError
+
+log = logging.getLogger(__name__)
+REASON = "message message-error"
+
+
+def create_app(runs: Sequence[AuditRun], reviews: str | None = None) -> Dash:
+    """The app over some runs, the first by default. ``reviews`` is a database URL (None: reviews.sqlite in each run).
+
+    Raises InputError where there is no run.
+    """
+    site = Site.of(runs, reviews)
+    app = Dash(
+        "dashboard",
+        assets_folder=str(Path(__file__).parent / "assets"),
+        title="Face Value",
+        update_title=None,
+        suppress_callback_exceptions=True,
+        use_async=False,
+        enable_mcp=False,
+        include_pages_meta=False,
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+    )
+    app.index_string = shell.index_string()
+    app.layout = shell.layout(site)
+    _callbacks(app, site)
+    media.register(app.server, site)
+    for page in PAGES:
+        if hasattr(page, "register"):
+            page.register(app, site)
+    access.add_headers(app.server, lambda: [*app.csp_hashes(), shell.script_hash()])
+    return app
+
+
+def _callbacks(app: Dash, site: Site) -> None:
+    app.clientside_callback(
+        ClientsideFunction("facevalue", "theme"),
+        Output(Shell.THEME, "data"),
+        Input(Shell.TOGGLE, "computedColorScheme"),
+    )
+    app.clientside_callback(
+        ClientsideFunction("facevalue", "control"),
+        Input({"control": ALL, "default": ALL}, "value"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("facevalue", "clicked"),
+        Input({"figure": ALL, "to": ALL}, "clickData"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(ClientsideFunction("facevalue", "opacity"), Input("map-opacity", "value"))
+    app.clientside_callback(
+        ClientsideFunction("facevalue", "help"),
+        Output(Shell.HELP, "opened"),
+        Input("help-button", "n_clicks"),
+        State(Shell.HELP, "opened"),
+    )
+    app.callback(
+        Output(Shell.MAIN, "children"),
+        Output(Shell.NAV, "children"),
+        Output("run-switch", "children"),
+        Input(Shell.URL, "pathname"),
+        Input(Shell.THEME, "data"),
+        State(Shell.URL, "search"),
+    )(_named(partial(show, site), "show"))
+    for page in PAGES:
+        if regions := getattr(page, "REGIONS", None):
+            app.callback(
+                [Output(region, "children") for region in regions],
+                Input(Shell.URL, "search"),
+                State(Shell.URL, "pathname"),
+                State(Shell.THEME, "data"),
+                prevent_initial_call=True,
+            )(_named(partial(update, site, page), f"update_{page.__name__.rpartition('.')[2]}"))
+
+
+def _named(function: partial, name: str) -> partial:
+    function.__name__ = name  # type: ignore[attr-defined]
+    return function
+
+
+def show(site: Site, pathname: str | None, theme: str | None, search: str | None) -> tuple[object, object, object]:
+    """The whole page at an address, the navigation and the run switcher."""
+    view = view_of(site, search, theme)
+    if view is None:
+        names = ", ".join(served.slug for served in site.served)
+        return (
+            shell.message("No such run", f"The address names a run that is not served; there are: {names}.", "error"),
+            [],
+            [],
+        )
+    page = next((page for page in PAGES if pathname in (page.PATH, *getattr(page, "ALSO", ()))), None)
+    content = (
+        rendered(page, view) if page else shell.message("No such page", f"There is no page at {pathname}.", "error")
+    )
+    return content, shell.nav(view, PAGES, pathname or "/"), shell.run_switch(view)
+
+
+def rendered(page: ModuleType, view: View) -> Component:
+    """The page, or in words why it cannot be shown."""
+    content = content_or_reason(page.layout, view)
+    return content if getattr(content, "className", "") != REASON else shell.page(page.TITLE, "", content)
+
+
+def update(site: Site, page: ModuleType, search: str | None, pathname: str | None, theme: str | None) -> list[object]:
+    """The parts of a page that follow its query; nothing where the address has moved on to another page or run."""
+    view = view_of(site, search, theme)
+    if view is None or pathname not in (page.PATH, *getattr(page, "ALSO", ())):
+        return [no_update] * len(page.REGIONS)
+    return [content_or_reason(part, view) for part in page.REGIONS.values()]
+
+
+def content_or_reason(make: Callable[[View], Component], view: View) -> Component:
+    """What ``make`` gives, or the sentence that says why there is nothing; other failures are logged, not hidden."""
+    try:
+        return make(view)
+    except InputError as error:
+        return shell.message("This cannot be shown", str(error), "error")
+    except Exception:
+        log.exception("A page failed")
+        return shell.message("This part failed", "The server's log says why; the other pages go on working.", "error")
+
+
+def serve(
+    runs: Sequence[AuditRun],
+    host: str = "127.0.0.1",
+    port: int = 8050,
+    reviews: str | None = None,
+    token: str | None = None,
+) -> None:
+    """Serve the pages until interrupted.
+
+    On an address other machines can reach every request needs an access token; the printed address carries it.
+    Raises InputError where the port is taken.
+    """
+    import waitress
+
+    app = create_app(runs, reviews)
+    if not access.is_loopback(host):
+        token = token or access.new_token()
+    names = access.LOCAL_NAMES | {access.host_name(host)}
+    access.protect(app.server, token, names)
+    try:
+        server = waitress.create_server(app.server, host=host, port=port, threads=8, ident=None)
+    except OSError as error:
+        raise InputError(f"Port {port} on {host} cannot be used ({error.strerror}); pass another --port.") from None
+    suffix = f"?token={token}" if token else ""
+    print(
+        f"Face Value serves {', '.join(run.name for run in runs)} at http://{_shown(host)}:{server.effective_port}/{suffix}",
+        flush=True,
+    )
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        server.close()
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

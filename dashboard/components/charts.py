@@ -1,0 +1,35 @@
+"""Plotly figures on a page."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboard.components.ids import figure as figure_id
+
+CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": [
+        "zoom2d",
+        "pan2d",
+        "select2d",
+        "lasso2d",
+        "zoomIn2d",
+        "zoomOut2d",
+        "autoScale2d",
+        "resetScale2d",
+    ],
+    "scrollZoom": False,
+    "doubleClick": False,
+}
+
+
+def graph(name: str, figure: go.Figure, to: str = "", describe: str = "") -> Component:
+    """A figure that can be saved as SVG; a click on a mark goes to the page ``to`` with the mark's own names."""
+    height = figure.layout.height or 400
+    image = {"toImageButtonOptions": {"format": "svg", "filename": name}}
+    plot = dcc.Graph(id=figure_id(name, to), figure=figure, config=CONFIG | image, style={"height": f"{height}px"})
+    label = {"aria-label": describe, "role": "figure"} if describe else {}
+    return html.Div(plot, className="figure clickable" if to else "figure", style={"minHeight": f"{height}px"}, **label)

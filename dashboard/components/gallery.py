@@ -1,0 +1,210 @@
+"""Samples as pictures: cards with face, map and probabilities, in a grid with pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.components.shell import message
+from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SCALINGS, face_address, map_address
+from dashboard.selection import Found
+from dashboard.state import View
+
+CLASS_COLOURS = (
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#0072b2",
+    "#56b4e9",
+    "#999999",
+    "#f0e442",
+    "#7a5195",
+    "#4d4d4d",
+)
+"""Okabe and Ito's palette and a few more: one a class, in class order."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Which maps lie over the faces: a stored method (None: no maps), a target, and how they are scaled."""
+
+    method: str | None
+    target: str
+    scaling: str
+
+    @property
+    def contrast(self) -> bool:
+        return MINUS in self.target
+
+    def sentence(self) -> str:
+        """What is drawn and how it was scaled, in words."""
+        if self.method is None:
+            return "This run stores no saliency maps."
+        of = {PREDICTED: "the predicted class", LABEL: "the label"}.get(self.target, self.target)
+        span = (
+            "its own largest value" if self.scaling == OWN else "one limit for all (99th percentile of the run's peaks)"
+        )
+        if self.contrast:
+            first, second = self.target.split(MINUS, 1)
+            return f"{self.method}: blue spoke for {first}, orange for {second}; each map is scaled to {span}."
+        return f"{self.method} for {of}, negative evidence cut off; each map is scaled to {span}."
+
+
+def look_of(view: View) -> Look:
+    """The look that the address asks for; unknown methods and targets fall back to what there is."""
+    methods = view.run.saliency_methods
+    method = view.query.choice("method", methods, methods[0]) if methods else None
+    target = view.query.get("target", PREDICTED)
+    known = (PREDICTED, LABEL, *view.run.classes)
+    parts = target.split(MINUS)
+    valid = target in known or (len(parts) == 2 and all(part in known for part in parts) and parts[0] != parts[1])
+    return Look(method, target if valid else PREDICTED, view.query.choice("scaling", SCALINGS, OWN))
+
+
+def stack(view: View, sample_id: str, look: Look, alt: str, thumbnail: bool = True) -> Component:
+    """A face with its map on top."""
+    pictures, slug = view.served.pictures, view.served.slug
+    face = html.Img(
+        src=face_address(slug, pictures, sample_id, thumbnail), alt=alt, className="photo", draggable="false"
+    )
+    if look.method is None:
+        return html.Span([face], className="stack")
+    address = map_address(slug, pictures, look.method, look.target, sample_id, look.scaling)
+    kind = "map map-contrast" if look.contrast else "map"
+    return html.Span([face, html.Img(src=address, alt="", className=kind, draggable="false")], className="stack")
+
+
+def card(view: View, sample: Mapping[str, object], look: Look, href: str) -> Component:
+    """One sample: face, map, probabilities, label and prediction. The whole card leads to ``href``."""
+    label, predicted = sample["label"], sample["predicted"]
+    judged = isinstance(label, str) and isinstance(predicted, str)
+    state = ("right" if label == predicted else "wrong") if judged else "unjudged"
+    words = f"labelled {_word(label)}, predicted {_word(predicted)} {share(sample['confidence'])}"
+    caption = [
+        html.Span(_word(label), className="given"),
+        *([html.Span(_word(predicted), className="guess")] if state == "wrong" else []),
+    ]
+    sure = html.Span(share(sample["confidence"]), className="sure")
+    probabilities = view.run.probabilities[int(sample["row"])]
+    return html.A(
+        [
+            stack(view, str(sample["sample_id"]), look, words),
+            html.Span([probability_strip(view, probabilities), sure], className="measure"),
+            html.Span(caption, className="caption"),
+        ],
+        href=href,
+        className=f"card {state}",
+        title=f"{sample['sample_id']}: {words}",
+    )
+
+
+def probability_strip(view: View, values: np.ndarray) -> Component:
+    """All probabilities of one sample as one strip, in class order and class colours; the numbers are its title."""
+    if not np.isfinite(values).all():
+        return html.Span(className="strip")
+    ends = np.cumsum(values) * 100
+    starts = [0.0, *ends[:-1]]
+    parts = [f"{colour(k)} {start:.1f}% {end:.1f}%" for k, (start, end) in enumerate(zip(starts, ends, strict=True))]
+    ranked = sorted(zip(values, view.run.classes, strict=True), reverse=True)
+    words = ", ".join(f"{name} {share(value)}" for value, name in ranked if value >= 0.005)
+    return html.Span(
+        className="strip", title=words, style={"background": f"linear-gradient(90deg, {', '.join(parts)})"}
+    )
+
+
+def colour(k: int) -> str:
+    """The colour of class k."""
+    return CLASS_COLOURS[k % len(CLASS_COLOURS)]
+
+
+def legend(view: View) -> Component:
+    """Which colour of the strips is which class."""
+    return html.Ul(
+        [
+            html.Li([html.Span(className="dot", style={"background": colour(k)}), name])
+            for k, name in enumerate(view.run.classes)
+        ],
+        className="legend",
+        **{"aria-label": "Colours of the classes in the probability strips"},
+    )
+
+
+def grid(view: View, found: Found, look: Look, path: str) -> Component:
+    """A page of cards with its count and pager; or in words why there are none."""
+    if not found.total:
+        return message(
+            "No sample fits", "No sample of this run has all of these properties; take one of the filters away."
+        )
+    keep = {name: value for name, value in view.query.items() if name not in ("page", "id", "run")}
+    cards = [
+        card(view, sample, look, view.href("/sample", **{**keep, "id": sample["sample_id"]}))
+        for sample in found.frame.to_dict("records")
+    ]
+    return html.Div(
+        [pager(view, found, path), html.Div(cards, className="grid", role="list"), pager(view, found, path, below=True)]
+    )
+
+
+def pager(view: View, found: Found, path: str, below: bool = False) -> Component:
+    """How many there are, and the pages as links."""
+    first = (found.page - 1) * found.size + 1
+    count = html.Span(
+        [html.B(f"{found.total:,}"), f" samples, showing {first:,} to {first + len(found.frame) - 1:,}"],
+        className="count",
+        **({} if below else {"role": "status"}),
+    )
+    if found.pages == 1:
+        return html.Div([] if below else [count], className="pager")
+    links = [_page_link(view, path, found, found.page - 1, "Previous", "prev")]
+    links += [_page_link(view, path, found, number, f"{number:,}") for number in page_numbers(found.page, found.pages)]
+    links += [_page_link(view, path, found, found.page + 1, "Next", "next")]
+    return html.Div(
+        [count, html.Nav(links, className="pages", **{"aria-label": "Pages of samples"})], className="pager"
+    )
+
+
+def page_numbers(page: int, pages: int) -> list[int]:
+    """The numbers worth offering: the ends and those around the present page."""
+    return sorted({1, pages, *range(max(1, page - 2), min(pages, page + 2) + 1)})
+
+
+def _page_link(view: View, path: str, found: Found, number: int, words: str, rel: str = "") -> Component:
+    if not 1 <= number <= found.pages:
+        return html.Span(words, className="page-link off", **{"aria-disabled": "true"})
+    current = {"aria-current": "page"} if number == found.page and not rel else {}
+    href = view.href(path, view.query, page=number if number > 1 else None)
+    return html.A(words, href=href, className="page-link", **current, **({"rel": rel} if rel else {}))
+
+
+def share(value: object) -> str:
+    """``0.523`` as ``52%``; nothing where it is unknown."""
+    return f"{100 * float(value):.0f}%" if isinstance(value, int | float) and math.isfinite(value) else ""
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else "none"
+
+
+def pictures_notice(view: View) -> list[Component]:
+    """Why faces are missing, where they are."""
+    reason = view.served.pictures.reason
+    return [message("The images cannot be shown", reason, "notice")] if reason else []
+
+
+def strip_of(view: View, ids: Sequence[str], look: Look, titles: Sequence[str]) -> Component:
+    """A row of small linked faces."""
+    links = [
+        html.A(
+            [stack(view, sample, look, title), html.Span(title, className="caption")],
+            href=view.href("/sample", id=sample),
+            className="card small",
+        )
+        for sample, title in zip(ids, titles, strict=True)
+    ]
+    return html.Div(links, className="row-of-faces")

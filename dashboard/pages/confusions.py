@@ -1,0 +1,180 @@
+"""What is taken for what: the matrix, and the samples in any of its cells."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+import plotly.graph_objects as go
+from dash import html
+from dash.development.base_component import Component
+
+from audit.counts import Counts
+from dashboard.components import controls, gallery, shell
+from dashboard.components.charts import graph
+from dashboard.pages.saliency import map_controls
+from dashboard.selection import find
+from dashboard.state import View
+from reports.words import percent, whole
+
+PATH, TITLE, ICON = "/confusions", "Confusions", "confusions"
+READY = (("sad", "neutral"), ("fear", "surprise"))
+WORST = 5
+RATES, COUNTS = "label", "none"
+
+
+class Ids(StrEnum):
+    """Components of this page."""
+
+    VIEWS = "confusions-views"
+    MATRIX = "confusions-matrix"
+    CELL = "confusions-cell"
+
+
+def layout(view: View) -> Component:
+    """Ready-made views; the matrix beside the samples of the chosen cell."""
+    return shell.page(
+        TITLE,
+        "What each label is predicted as. Choose a cell to see the images in it.",
+        *gallery.pictures_notice(view),
+        html.Div(views(view), id=Ids.VIEWS),
+        html.Div(
+            [html.Div(matrix(view), id=Ids.MATRIX, className="sticky"), html.Div(cell(view), id=Ids.CELL)],
+            className="side-by-side",
+        ),
+    )
+
+
+def pairs(view: View) -> list[tuple[str, str]]:
+    """The two classic confusions where the run has their classes, then its own worst."""
+    classes = tuple(view.run.classes)
+    frame = view.served.table("pairs").dropna(subset=["rate"]).head(WORST)
+    worst = list(zip(frame["class_a"], frame["class_b"], strict=True))
+    classic = [pair for pair in READY if set(pair) <= set(classes)]
+    return [*classic, *[pair for pair in worst if set(pair) not in [set(known) for known in classic]]]
+
+
+def views(view: View) -> Component:
+    """Links to pairs of classes, both directions together."""
+    chosen = set(view.query.get("label", "").split(","))
+    links = [html.A("All", href=view.href(PATH), className="chip", **_current(chosen == {""}))]
+    for first, second in pairs(view):
+        href = view.href(PATH, label=f"{first},{second}", predicted=f"{first},{second}", correct="wrong")
+        links.append(html.A(f"{first} / {second}", href=href, className="chip", **_current(chosen == {first, second})))
+    return html.Nav(links, className="chips", **{"aria-label": "Ready-made views"})
+
+
+def _current(yes: bool) -> dict[str, str]:
+    return {"aria-current": "true"} if yes else {}
+
+
+def matrix(view: View) -> Component:
+    """The matrix, as rates or counts, with the chosen cells outlined."""
+    from reports import figures
+
+    normalise = view.query.choice("show", (RATES, COUNTS), RATES)
+    counts = view.served.counts()
+    figure = figures.confusion_matrix(counts.confusion, counts.classes, normalise, theme=view.theme)
+    figure.update_traces(showscale=False, selector={"type": "heatmap"})
+    outline(figure, chosen_cells(view, counts.classes), len(counts.classes))
+    choice = controls.segmented("show", "Cells show", ((RATES, "rates"), (COUNTS, "counts")), normalise, RATES)
+    return shell.section(
+        "",
+        choice,
+        graph("confusion_matrix", figure, PATH, "Confusion matrix; the lists beside it choose a cell by key"),
+    )
+
+
+def chosen_cells(view: View, classes: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Positions (label, predicted) of the cells that the address selects; none where it selects no label or prediction."""
+    if not {"label", "predicted"} & set(view.query):
+        return []
+    rows, columns = (_positions(view.query.get(name), classes) for name in ("label", "predicted"))
+    correct = view.query.get("correct", "")
+    return [(i, j) for i in rows for j in columns if {"right": i == j, "wrong": i != j}.get(correct, True)]
+
+
+def _positions(names: str | None, classes: tuple[str, ...]) -> list[int]:
+    return [k for k, name in enumerate(classes) if names is None or name in names.split(",")]
+
+
+def outline(figure: go.Figure, cells: list[tuple[int, int]], k: int) -> None:
+    """Frame cells of a K x K heat map."""
+    if len(cells) == k * k:
+        return
+    for i, j in cells:
+        frame = {"x0": j - 0.5, "x1": j + 0.5, "y0": i - 0.5, "y1": i + 0.5}
+        figure.add_shape(type="rect", line={"color": "#e69f00", "width": 3}, **frame)
+
+
+def cell(view: View) -> Component:
+    """The samples of the chosen cells, or the classes most often confused where none is chosen."""
+    counts = view.served.counts()
+    chosen = chosen_cells(view, counts.classes)
+    pickers = html.Div(
+        [
+            _picker("label", "Label", view, counts.classes),
+            _picker("predicted", "Predicted", view, counts.classes),
+            controls.segmented(
+                "correct", "Prediction", (("", "all"), "right", "wrong"), view.query.get("correct", ""), ""
+            ),
+        ],
+        className="controls",
+    )
+    if not chosen:
+        return html.Div(
+            [shell.section("Choose a cell", pickers, note="Here, or by a click in the matrix."), most_confused(view)]
+        )
+    look = gallery.look_of(view)
+    found = find(view.served.samples, view.query.change(status="ok"), 60)
+    head = [
+        pickers,
+        html.Div(map_controls(view), className="controls"),
+        html.P(look.sentence(), className="note"),
+        gallery.legend(view),
+    ]
+    return html.Div(
+        [
+            shell.section(cell_title(view), *head, note=cell_share(counts, chosen), className="cell-head"),
+            gallery.grid(view, found, look, PATH),
+        ]
+    )
+
+
+def _picker(name: str, title: str, view: View, classes: tuple[str, ...]) -> Component:
+    value = view.query.get(name)
+    choices = [*classes, *([value] if value and value not in classes else [])]
+    return controls.select(name, title, [(choice, choice.replace(",", " or ")) for choice in choices], value)
+
+
+def cell_title(view: View) -> str:
+    """The chosen cells in words."""
+    names = [
+        f"{verb} {view.query[name].replace(',', ' or ')}"
+        for name, verb in (("label", "labelled"), ("predicted", "predicted"))
+        if name in view.query
+    ]
+    words = ", ".join(names) + {"right": ", rightly", "wrong": ", wrongly"}.get(view.query.get("correct", ""), "")
+    return words[0].upper() + words[1:]
+
+
+def cell_share(counts: Counts, cells: list[tuple[int, int]]) -> str:
+    """How many images the chosen cells hold, of those of their labels."""
+    n = sum(int(counts.confusion[i, j]) for i, j in cells)
+    of = int(counts.confusion[np.unique([i for i, _ in cells])].sum())
+    return f"{whole(n)} of {whole(of)} images with that label ({percent(n / of if of else None)})"
+
+
+def most_confused(view: View) -> Component:
+    """The worst pairs as a figure whose bars lead to their images."""
+    from reports import figures
+
+    frame = view.served.table("pairs")
+    figure = figures.confusable_pairs(frame[frame["n_ab"] + frame["n_ba"] > 0], theme=view.theme)
+    return shell.section(
+        "Most often confused",
+        graph("confusable_pairs", figure, PATH, "Pairs most often confused; also in the links above"),
+    )
+
+
+REGIONS = {Ids.VIEWS: views, Ids.MATRIX: matrix, Ids.CELL: cell}

@@ -1,0 +1,204 @@
+"""One sample: the image, its maps for every class, probabilities, attributes and its neighbours."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+from dash import html
+from dash.development.base_component import Component
+
+from dashboard.components import controls, gallery, shell
+from dashboard.components.charts import graph
+from dashboard.components.gallery import Look
+from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SHARED, map_address
+from dashboard.neighbours import nearest
+from dashboard.selection import neighbours_in_order
+from dashboard.state import View
+from faces.errors import InputError
+from reports import figures
+
+PATH, TITLE, ICON = "/sample", "Sample", ""
+FIRST = ("label", "predicted", "confidence", "margin", "label_issue_score", "suggested", "status", "split")
+HIDDEN = ("content_id", "sample_id", "path", "row")
+
+
+class Ids(StrEnum):
+    """Components of this page."""
+
+    BODY = "sample-body"
+
+
+def layout(view: View) -> Component:
+    """The sample that ``id`` names."""
+    return html.Div(body(view), id=Ids.BODY)
+
+
+def body(view: View) -> Component:
+    """The whole sample. Raises InputError where the run has no such sample."""
+    sample_id = view.query.get("id", "")
+    row = view.run.row_of.get(sample_id)
+    if row is None:
+        raise InputError(f"The run {view.run.name} has no sample {sample_id!r}; pick one on the Saliency page.")
+    sample, look = view.run.samples.iloc[row], gallery.look_of(view)
+    return shell.page(
+        sample_id.rsplit("/", 1)[-1],
+        [summary(sample), html.Span(sample_id, className="sample-id")],
+        *gallery.pictures_notice(view),
+        steps(view, row),
+        html.Div([picture(view, sample, look), evidence(view, sample, row)], className="two"),
+        classes(view, sample, look),
+        neighbours(view, row, look),
+    )
+
+
+def summary(sample: pd.Series) -> str:
+    """Label and prediction in one sentence."""
+    label = f"Labelled {sample['label']}" if isinstance(sample["label"], str) else "Not labelled"
+    predicted = f"predicted {sample['predicted']} ({gallery.share(sample['confidence'])})"
+    return f"{label}, {predicted}." if isinstance(sample["predicted"], str) else f"{label}; {sample['status']}."
+
+
+def steps(view: View, row: int) -> Component:
+    """To the previous and the next sample of the selection this one was opened from, and back to it."""
+    selection = view.query.change(id=None, page=None)
+    ends = zip(
+        neighbours_in_order(view.served.samples, selection, row), (("Previous", "prev"), ("Next", "next")), strict=True
+    )
+    links = [
+        html.A(words, href=view.href(PATH, selection, id=to), className="page-link", rel=rel)
+        if to
+        else html.Span(words, className="page-link off")
+        for to, (words, rel) in ends
+    ]
+    back = html.A("All of this selection", href=view.href("/saliency", selection), className="page-link")
+    review = html.A("Review its label", href=view.href("/review", id=view.query["id"]), className="page-link")
+    return html.Div(
+        [html.Nav([*links, back, review], className="pages", **{"aria-label": "Samples"})], className="pager"
+    )
+
+
+def picture(view: View, sample: pd.Series, look: Look) -> Component:
+    """The image, large, with one map, and what chooses the map."""
+    alt = summary(sample)
+    stored = view.run.saliency_methods
+    targets = [(PREDICTED, "predicted class"), (LABEL, "label"), *view.run.classes]
+    choices = [
+        controls.select("method", "Method", stored, look.method, stored[0]),
+        controls.select("target", "Map of", _with_contrasts(targets, look), look.target, PREDICTED),
+        controls.segmented("scaling", "Scaled", ((OWN, "by itself"), (SHARED, "as all")), look.scaling, OWN),
+        controls.map_display(look.contrast),
+    ]
+    return shell.section(
+        "Image and map",
+        html.Div(gallery.stack(view, view.query["id"], look, alt, thumbnail=False), className="large"),
+        html.Div(choices if look.method else [], className="controls"),
+        html.P(look.sentence(), className="note"),
+        *([_export(view, look)] if look.method else []),
+    )
+
+
+def _with_contrasts(targets: list[str | tuple[str, str]], look: Look) -> list[str | tuple[str, str]]:
+    contrasts = {f"{PREDICTED}{MINUS}{LABEL}": "predicted minus label"}
+    if look.contrast:
+        contrasts.setdefault(look.target, look.target.replace(MINUS, " minus "))
+    return [*targets, *contrasts.items()]
+
+
+def _export(view: View, look: Look) -> Component:
+    address = map_address(
+        view.served.slug, view.served.pictures, str(look.method), look.target, view.query["id"], look.scaling
+    )
+    picture = address.replace("as=values", "as=picture")
+    return html.P(
+        [html.A("Save the map as PNG", href=picture, download="map.png", className="plain")], className="note"
+    )
+
+
+def evidence(view: View, sample: pd.Series, row: int) -> Component:
+    """Probabilities and everything known of the sample."""
+    label = sample["label"] if isinstance(sample["label"], str) else None
+    figure = figures.probabilities(view.run.probabilities[row], tuple(view.run.classes), label, theme=view.theme)
+    names = [
+        *FIRST,
+        *[name for name in sample.index if name not in (*FIRST, *HIDDEN) and not name.startswith("votes_")],
+    ]
+    facts = [(name.replace("_", " "), text) for name in names if name in sample and (text := _fact(sample[name]))]
+    return html.Div(
+        [
+            shell.section("Probabilities", graph("sample-probabilities", figure)),
+            shell.section(
+                "Facts",
+                html.Dl([part for name, text in facts for part in (html.Dt(name), html.Dd(text))], className="facts"),
+                *_votes(sample),
+            ),
+        ]
+    )
+
+
+def _fact(value: object) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
+
+
+def _votes(sample: pd.Series) -> list[Component]:
+    votes = [
+        (name.removeprefix("votes_"), int(sample[name]))
+        for name in sample.index
+        if name.startswith("votes_") and sample[name] > 0
+    ]
+    if not votes:
+        return []
+    words = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in sorted(votes, key=lambda vote: -vote[1]))
+    return [html.P([html.B("Annotators' votes: "), words, " (shown only; no score uses them)"], className="note")]
+
+
+def classes(view: View, sample: pd.Series, look: Look) -> Component:
+    """The map for every class side by side; each leads to that map, large."""
+    if look.method is None:
+        return html.Div()
+    targets = [name for name in view.run.maps(look.method).targets if name in view.run.classes]
+    tiles = [_class_tile(view, sample, Look(look.method, name, look.scaling)) for name in targets]
+    contrast = None
+    if (
+        isinstance(sample["label"], str)
+        and sample["label"] != sample["predicted"]
+        and isinstance(sample["predicted"], str)
+    ):
+        contrast = _class_tile(
+            view, sample, Look(look.method, f"{sample['predicted']}{MINUS}{sample['label']}", look.scaling)
+        )
+    note = "What spoke for each class, and what decided between the prediction and the label."
+    return shell.section(
+        "Every class", html.Div([*tiles, *([contrast] if contrast else [])], className="row-of-faces"), note=note
+    )
+
+
+def _class_tile(view: View, sample: pd.Series, look: Look) -> Component:
+    words = look.target.replace(MINUS, " minus ")
+    roles = [role for role in ("label", "predicted") if sample[role] == look.target]
+    href = view.href(PATH, view.query, target=look.target)
+    caption = html.Span([words, *[html.Em(f" ({' and '.join(roles)})") for _ in roles[:1]]], className="caption")
+    return html.A(
+        [gallery.stack(view, view.query["id"], look, f"map for {words}"), caption], href=href, className="card small"
+    )
+
+
+def neighbours(view: View, row: int, look: Look) -> Component:
+    """The faces most like this one to the network."""
+    if view.run.embeddings is None:
+        return html.Div()
+    rows, cosines = nearest(view.run.embeddings, row, 10)
+    samples = view.run.samples.iloc[rows]
+    titles = [f"{label} {cosine:.2f}" for label, cosine in zip(samples["label"].fillna("none"), cosines, strict=True)]
+    note = "Nearest by the cosine of the network's embeddings, with their labels."
+    return shell.section("Most alike", gallery.strip_of(view, samples["sample_id"].tolist(), look, titles), note=note)
+
+
+REGIONS = {Ids.BODY: body}

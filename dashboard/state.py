@@ -1,0 +1,106 @@
+"""What the process serves, and what one request asks of it. Nothing here is global: the app owns one Site."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from audit.counts import OVERALL, Counts
+from audit.run import AuditRun
+from dashboard.media import Pictures
+from dashboard.query import Query
+from dashboard.selection import Samples
+from faces.errors import InputError
+
+THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True)
+class Served:
+    """One run under the name it has in addresses."""
+
+    slug: str
+    run: AuditRun
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The run's samples, to be selected from."""
+        return Samples(self.run.folder / "samples.parquet")
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """The run's images and maps."""
+        return Pictures(self.run)
+
+    @cached_property
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A result table of the run, read once; do not modify. Raises InputError where there is none."""
+        if name not in self._tables:
+            self._tables[name] = self.run.table(name)
+        return self._tables[name]
+
+    def counts(self, attribute: str = OVERALL) -> Counts:
+        """The Counts of an attribute or intersection (the whole set by default)."""
+        return Counts.from_frame(self.table("counts"), attribute, self.run.classes.names)
+
+
+@dataclass(frozen=True)
+class Site:
+    """The runs a process serves, the first of them by default, and where review decisions go (None: beside the run)."""
+
+    served: tuple[Served, ...]
+    reviews: str | None = None
+
+    @classmethod
+    def of(cls, runs: Sequence[AuditRun], reviews: str | None = None) -> Site:
+        """Name each run by its folder; equal names are numbered. Raises InputError where there is no run."""
+        if not runs:
+            raise InputError("No run was given to serve; at least one run folder was expected: pass one.")
+        slugs: list[str] = []
+        for run in runs:
+            base = re.sub(r"[^A-Za-z0-9._-]+", "-", run.name).strip("-.") or "run"
+            taken = sum(slug == base or slug.startswith(f"{base}~") for slug in slugs)
+            slugs.append(f"{base}~{taken + 1}" if taken else base)
+        return cls(tuple(Served(slug, run) for slug, run in zip(slugs, runs, strict=True)), reviews)
+
+    def find(self, slug: str | None) -> Served | None:
+        """The run of that name; the first where none is named; None where there is no such run."""
+        return next((served for served in self.served if slug in (None, "", served.slug)), None)
+
+
+@dataclass(frozen=True)
+class View:
+    """One request: the run, what the address says, and the colour theme."""
+
+    site: Site
+    served: Served
+    query: Query
+    theme: str = "light"
+
+    @property
+    def run(self) -> AuditRun:
+        return self.served.run
+
+    def href(self, path: str, query: Query | None = None, **values: object) -> str:
+        """The address of a page about the same run; ``values`` are set on ``query`` (by default none)."""
+        slug = None if self.served is self.site.served[0] else self.served.slug
+        return (query or Query()).change(**values).change(run=slug).href(path)
+
+    def evidence(self, link: str) -> str:
+        """A finding's link, as an address about the same run."""
+        path, _, search = link.partition("?")
+        return self.href(path, Query.parse(search))
+
+
+def view_of(site: Site, search: str | None, theme: str | None) -> View | None:
+    """The request a query string makes; None where it names a run that is not served."""
+    query = Query.parse(search)
+    served = site.find(query.get("run"))
+    return View(site, served, query, theme if theme in THEMES else "light") if served else None
