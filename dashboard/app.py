@@ -33,7 +33,7 @@ def create_app(runs: Sequence[AuditRun], reviews: str | None = None) -> Dash:
         "dashboard",
         assets_folder=str(Path(__file__).parent / "assets"),
         title="Face Value",
-        update_title=None,
+        update_title="",
         suppress_callback_exceptions=True,
         use_async=False,
         enable_mcp=False,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 SEQUENTIAL: dict[str, tuple[str, ...]] = {
-    "inferno": ("#000004", "#1b0c41", "#4a0c6b", "#781c6d", "#a52c60", "#cf4446", "#ed6925", "#fb9b06", "#f7d13d", "#fcffa4"),
-    "viridis": ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"),
-    "cividis": ("#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"),
+    "inferno": ("#000004", "#1b0c41", "#4a0c6b", "#781c6d", "#a52c60", "#cf4446", "#ed6925", "#fb9b06", "#fcffa4"),
+    "viridis": ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#fde725"),
+    "cividis": ("#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#fee838"),
     "white": ("#ffffff", "#ffffff"),
-}  # fmt: skip
+}
 DIVERGING: dict[str, tuple[str, ...]] = {
     "contrast": ("#ff7f0e", "#ff9d45", "#ffbe7f", "#f7f7f7", "#8cc7f2", "#4aa5e8", "#1487db"),
 }

@@ -31,7 +31,7 @@ OWN, SHARED = "own", "shared"
 SCALINGS = (OWN, SHARED)
 THUMBNAIL = 224
 SMOOTH = 48
-"""Maps coarser than this are enlarged smoothly (bicubic) before the browser stretches them, which it does in creases."""
+"""Maps coarser than this are enlarged smoothly (bicubic): a browser alone would stretch them in creases."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ class Samples:
 
     def values(self, column: str) -> list[str]:
         """The different values of a text column, most frequent first."""
-        sql = f"SELECT {_name(column)} FROM samples WHERE {_name(column)} IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1"
+        known = f"{_name(column)} IS NOT NULL"
+        sql = f"SELECT {_name(column)} FROM samples WHERE {known} GROUP BY 1 ORDER BY count(*) DESC, 1"
         return [str(value) for (value,) in self._database.cursor().execute(sql).fetchall()]
 
 

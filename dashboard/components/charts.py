@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria
 from dashboard.components.ids import figure as figure_id
 
-CONFIG = {
+CONFIG: Any = {
     "displaylogo": False,
     "responsive": True,
     "modeBarButtonsToRemove": [
@@ -31,5 +34,5 @@ def graph(name: str, figure: go.Figure, to: str = "", describe: str = "") -> Com
     height = figure.layout.height or 400
     image = {"toImageButtonOptions": {"format": "svg", "filename": name}}
     plot = dcc.Graph(id=figure_id(name, to), figure=figure, config=CONFIG | image, style={"height": f"{height}px"})
-    label = {"aria-label": describe, "role": "figure"} if describe else {}
+    label = {"role": "figure", **aria(label=describe)} if describe else {}
     return html.Div(plot, className="figure clickable" if to else "figure", style={"minHeight": f"{height}px"}, **label)

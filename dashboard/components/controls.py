@@ -9,6 +9,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard import colours
+from dashboard.components.attributes import aria, data
 from dashboard.components.ids import control
 
 Option = str | tuple[str, str]
@@ -46,7 +47,7 @@ def segmented(name: str, label: str, choices: Sequence[Option], value: str, defa
         [html.Span(label, className="control-label"), choice],
         className="control",
         role="group",
-        **{"aria-label": label},
+        **aria(label=label),
     )
 
 
@@ -96,14 +97,15 @@ def map_display(contrast: bool = False) -> Component:
             html.Span(className="swatch", style={"background": colours.css_gradient(name)}),
             className="scale-button",
             title=f"Colours: {name}",
-            **{"data-scale": name, "aria-label": f"Colour scale {name}"},
+            **data(scale=name),
+            **aria(label=f"Colour scale {name}"),
         )
         for name in colours.SEQUENTIAL
     ]
     slider = dmc.Slider(
-        id="map-opacity", min=0, max=100, step=5, value=75, updatemode="drag", size="sm", thumbLabel="Strength of the maps",
-        label={"function": "percent"}, persistence=True, persistence_type="local",
+        id="map-opacity", min=0, max=100, step=5, value=75, size="sm", thumbLabel="Strength of the maps",
+        label={"function": "percent"}, updatemode="drag", persistence=True, persistence_type="local",
     )  # fmt: skip
     strength = html.Div([html.Span("Strength", className="control-label"), slider], className="opacity")
-    choice = [] if contrast else [html.Div(scales, className="scales", role="group", **{"aria-label": "Colour scale"})]
+    choice = [] if contrast else [html.Div(scales, className="scales", role="group", **aria(label="Colour scale"))]
     return html.Div([strength, *choice], className="map-display")

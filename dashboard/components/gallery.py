@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import aria
 from dashboard.components.shell import message
 from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SCALINGS, face_address, map_address
 from dashboard.selection import Found
@@ -80,7 +82,7 @@ def stack(view: View, sample_id: str, look: Look, alt: str, thumbnail: bool = Tr
     return html.Span([face, html.Img(src=address, alt="", className=kind, draggable="false")], className="stack")
 
 
-def card(view: View, sample: Mapping[str, object], look: Look, href: str) -> Component:
+def card(view: View, sample: Mapping[str, Any], look: Look, href: str) -> Component:
     """One sample: face, map, probabilities, label and prediction. The whole card leads to ``href``."""
     label, predicted = sample["label"], sample["predicted"]
     judged = isinstance(label, str) and isinstance(predicted, str)
@@ -131,7 +133,7 @@ def legend(view: View) -> Component:
             for k, name in enumerate(view.run.classes)
         ],
         className="legend",
-        **{"aria-label": "Colours of the classes in the probability strips"},
+        **aria(label="Colours of the classes in the probability strips"),
     )
 
 
@@ -157,16 +159,14 @@ def pager(view: View, found: Found, path: str, below: bool = False) -> Component
     count = html.Span(
         [html.B(f"{found.total:,}"), f" samples, showing {first:,} to {first + len(found.frame) - 1:,}"],
         className="count",
-        **({} if below else {"role": "status"}),
+        role=None if below else "status",
     )
     if found.pages == 1:
         return html.Div([] if below else [count], className="pager")
     links = [_page_link(view, path, found, found.page - 1, "Previous", "prev")]
     links += [_page_link(view, path, found, number, f"{number:,}") for number in page_numbers(found.page, found.pages)]
     links += [_page_link(view, path, found, found.page + 1, "Next", "next")]
-    return html.Div(
-        [count, html.Nav(links, className="pages", **{"aria-label": "Pages of samples"})], className="pager"
-    )
+    return html.Div([count, html.Nav(links, className="pages", **aria(label="Pages of samples"))], className="pager")
 
 
 def page_numbers(page: int, pages: int) -> list[int]:
@@ -176,10 +176,12 @@ def page_numbers(page: int, pages: int) -> list[int]:
 
 def _page_link(view: View, path: str, found: Found, number: int, words: str, rel: str = "") -> Component:
     if not 1 <= number <= found.pages:
-        return html.Span(words, className="page-link off", **{"aria-disabled": "true"})
-    current = {"aria-current": "page"} if number == found.page and not rel else {}
+        return html.Span(words, className="page-link off", **aria(disabled="true"))
+    extra = aria(current="page") if number == found.page and not rel else {}
+    if rel:
+        extra["rel"] = rel
     href = view.href(path, view.query, page=number if number > 1 else None)
-    return html.A(words, href=href, className="page-link", **current, **({"rel": rel} if rel else {}))
+    return html.A(words, href=href, className="page-link", **extra)
 
 
 def share(value: object) -> str:

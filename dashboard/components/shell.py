@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
 from dash import dcc, html
 
 from dashboard import colours
+from dashboard.components.attributes import Child, Children, aria
 from dashboard.components.ids import Shell
 from dashboard.state import Site, View
 
@@ -73,7 +75,7 @@ def layout(site: Site) -> Component:
             dcc.Store(id=Shell.THEME),
             html.A("Skip to content", href="#main", className="skip"),
             html.Header(_header(), className="top"),
-            html.Nav(id=Shell.NAV, className="nav", **{"aria-label": "Pages"}),
+            html.Nav(id=Shell.NAV, className="nav", **aria(label="Pages")),
             html.Main(loading(), id=Shell.MAIN, className="main", tabIndex=-1),
             dmc.Modal(_help(), id=Shell.HELP, title="Keyboard", size="lg", centered=True),
         ],
@@ -86,16 +88,16 @@ def _header() -> list[Component]:
     return [
         html.A(
             [
-                html.Span(className="brand-mark", **{"aria-hidden": "true"}),
+                html.Span(className="brand-mark", **aria(hidden="true")),
                 html.Span("Face Value", className="brand-name"),
             ],
             href="/",
             className="brand",
-            **{"aria-label": "Face Value: overview"},
+            **aria(label="Face Value: overview"),
         ),
         html.Div(id="run-switch", className="run-switch"),
         html.Button(
-            "?", id="help-button", className="icon-button", title="Keyboard help", **{"aria-label": "Keyboard help"}
+            "?", id="help-button", className="icon-button", title="Keyboard help", **aria(label="Keyboard help")
         ),
         dmc.ColorSchemeToggle(
             id=Shell.TOGGLE,
@@ -108,7 +110,7 @@ def _header() -> list[Component]:
     ]
 
 
-def run_switch(view: View) -> list[Component]:
+def run_switch(view: View) -> Sequence[Component]:
     """Which run the pages are about, and a link to each other one."""
     run = view.run
     facts = [run.manifest["model"].get("name") or run.manifest["model"]["kind"], f"{len(run.samples):,} images"]
@@ -132,10 +134,10 @@ def nav(view: View, pages: tuple[ModuleType, ...], pathname: str) -> list[Compon
     """Links to the pages, the present one marked."""
     return [
         html.A(
-            [html.Span(className=f"icon icon-{page.ICON}", **{"aria-hidden": "true"}), html.Span(page.TITLE)],
+            [html.Span(className=f"icon icon-{page.ICON}", **aria(hidden="true")), html.Span(page.TITLE)],
             href=view.href(page.PATH),
             className="nav-link",
-            **({"aria-current": "page"} if pathname in (page.PATH, *getattr(page, "ALSO", ())) else {}),
+            **(aria(current="page") if pathname in (page.PATH, *getattr(page, "ALSO", ())) else {}),
         )
         for page in pages
         if page.ICON
@@ -147,11 +149,12 @@ def loading() -> Component:
     return html.Div(
         [html.Div(className="bone bone-title"), *[html.Div(className="bone bone-block") for _ in range(3)]],
         className="skeleton",
-        **{"aria-label": "Loading", "role": "status"},
+        **aria(label="Loading"),
+        role="status",
     )
 
 
-def page(title: str, lead: object, *children: object) -> Component:
+def page(title: str, lead: Children, *children: Child) -> Component:
     """A page: heading, one line of what it is for, content."""
     return html.Div(
         [html.Header([html.H1(title), html.P(lead, className="lead")], className="page-head"), *children],
@@ -159,7 +162,7 @@ def page(title: str, lead: object, *children: object) -> Component:
     )
 
 
-def section(title: str, *children: object, note: object = None, className: str = "", **props: object) -> Component:
+def section(title: str, *children: Child, note: Children = None, className: str = "", **props: Any) -> Component:
     """A titled card."""
     head = [*([html.H2(title)] if title else []), *([html.P(note, className="note")] if note else [])]
     return html.Section(
@@ -169,7 +172,7 @@ def section(title: str, *children: object, note: object = None, className: str =
     )
 
 
-def message(title: str, sentence: str, kind: str = "empty", *children: object) -> Component:
+def message(title: str, sentence: str, kind: str = "empty", *children: Child) -> Component:
     """An empty state (``empty``), a notice (``notice``) or an error (``error``) in words."""
     role = {"error": "alert"}.get(kind, "status")
     return html.Div([html.H2(title), html.P(sentence), *children], className=f"message message-{kind}", role=role)

@@ -9,16 +9,17 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
+from dashboard.components.attributes import Child, aria
 from dashboard.state import View
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: the frame's ``key``, its ``title``, how a row's cell reads (default: as text), and whether right-aligned."""
+    """One column: the frame's ``key``, its ``title``, how a row's ``cell`` reads (as text unless given), its side."""
 
     key: str
     title: str
-    cell: Callable[[dict], object] | None = None
+    cell: Callable[[dict], Child] | None = None
     number: bool = False
 
 
@@ -31,7 +32,7 @@ def table(
     rows: int = 200,
     sort: str = "order",
 ) -> Component:
-    """A table of the first ``rows`` lines, ordered by the address's ``sort`` parameter (a key, ``-`` before it: downwards)."""
+    """A table of the first ``rows`` lines, ordered by the address's ``sort`` parameter: a key, with ``-`` downwards."""
     asked = view.query.get(sort, "")
     key = asked.removeprefix("-")
     if key in frame.columns and key in {column.key for column in columns}:
@@ -52,12 +53,10 @@ def _head(view: View, path: str, column: Column, asked: str, sort: str) -> Compo
         html.A([column.title, mark], href=href),
         className="number" if column.number else "",
         scope="col",
-        **({"aria-sort": state} if state else {}),
+        **(aria(sort=state) if state else {}),
     )
 
 
 def _cell(column: Column, row: dict) -> Component:
-    value = column.cell(row) if column.cell else row[column.key]
-    if value is None or value != value:
-        value = "–"
+    value = column.cell(row) if column.cell else str(row[column.key])
     return html.Td(value, className="number" if column.number else "")

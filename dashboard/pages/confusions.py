@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,6 +12,7 @@ from dash.development.base_component import Component
 
 from audit.counts import Counts
 from dashboard.components import controls, gallery, shell
+from dashboard.components.attributes import aria
 from dashboard.components.charts import graph
 from dashboard.pages.saliency import map_controls
 from dashboard.selection import find
@@ -61,11 +63,11 @@ def views(view: View) -> Component:
     for first, second in pairs(view):
         href = view.href(PATH, label=f"{first},{second}", predicted=f"{first},{second}", correct="wrong")
         links.append(html.A(f"{first} / {second}", href=href, className="chip", **_current(chosen == {first, second})))
-    return html.Nav(links, className="chips", **{"aria-label": "Ready-made views"})
+    return html.Nav(links, className="chips", **aria(label="Ready-made views"))
 
 
-def _current(yes: bool) -> dict[str, str]:
-    return {"aria-current": "true"} if yes else {}
+def _current(yes: bool) -> dict[str, Any]:
+    return aria(current="true") if yes else {}
 
 
 def matrix(view: View) -> Component:
@@ -86,7 +88,7 @@ def matrix(view: View) -> Component:
 
 
 def chosen_cells(view: View, classes: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Positions (label, predicted) of the cells that the address selects; none where it selects no label or prediction."""
+    """Positions (label, predicted) of the cells that the address selects; none where it names neither of them."""
     if not {"label", "predicted"} & set(view.query):
         return []
     rows, columns = (_positions(view.query.get(name), classes) for name in ("label", "predicted"))

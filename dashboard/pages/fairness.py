@@ -12,8 +12,10 @@ from dash.development.base_component import Component
 
 from audit.counts import CROSS
 from dashboard.components import controls, shell
+from dashboard.components.attributes import aria
 from dashboard.components.charts import graph
 from dashboard.components.tables import Column, table
+from dashboard.query import Query
 from dashboard.state import View
 from reports.words import percent, probability, signed, signed_span, spaced, span, whole
 
@@ -37,11 +39,13 @@ class Ids(StrEnum):
 def layout(view: View) -> Component:
     """Controls, then figures and tables of the chosen attribute."""
     if not view.run.attributes:
-        reason = "The data of this run says nothing about the people pictured; audit again with --metadata and a table of attributes."
+        reason = (
+            "The data says nothing about the people pictured; audit again with --metadata and a table of attributes."
+        )
         return shell.page(TITLE, "For whom the model works.", shell.message("No attributes", reason))
     return shell.page(
         TITLE,
-        "For whom the model works. Raw gaps mix two things: how well a group is recognised, and which emotions it shows.",
+        "For whom the model works. Raw gaps mix how well a group is recognised with which emotions it shows.",
         html.Div(choices(view), id=Ids.CONTROLS),
         html.Div(body(view), id=Ids.BODY),
     )
@@ -49,7 +53,7 @@ def layout(view: View) -> Component:
 
 def attributes(view: View) -> list[str]:
     """Attributes and intersections that the run counted, single ones first."""
-    known = [name for name in view.served.table("groups")["attribute"].unique()]
+    known = list(view.served.table("groups")["attribute"].unique())
     return sorted(
         known,
         key=lambda name: (CROSS in name, view.run.attributes.index(name) if name in view.run.attributes else 0, name),
@@ -89,7 +93,7 @@ def choices(view: View) -> Component:
         ),
     ]
     return html.Section(
-        html.Div(pickers, className="controls wide"), className="section filters", **{"aria-label": "Choices"}
+        html.Div(pickers, className="controls wide"), className="section filters", **aria(label="Choices")
     )
 
 
@@ -124,7 +128,10 @@ def forest(view: View, attribute: str) -> Component:
         Column("balanced_accuracy", "Balanced accuracy", lambda row: percent(row["balanced_accuracy"]), number=True),
         Column("macro_f1", "Macro F1", lambda row: percent(row["macro_f1"]), number=True),
     ]
-    note = "Standardised: each group's recall by class, weighted by the whole set's label mix, so that who smiles more does not count as accuracy."
+    note = (
+        "Standardised: each group's recall by class, weighted by the whole set's label mix, so that who smiles more "
+        "does not count as accuracy."
+    )
     return shell.section(
         f"Accuracy by {spaced(attribute)}",
         graph("group_accuracy", figure, "/saliency", f"Accuracy by {attribute}; the table below has the same figures"),
@@ -249,7 +256,8 @@ def notes(view: View) -> Component:
     facts = view.run.result("fairness")
     sentences = [
         facts["independence"],
-        f"Groups under {MIN_GROUP} images are never tested. {facts['family']} tests were declared; alarms are raised at an adjusted p under {facts['alpha']}.",
+        f"Groups under {MIN_GROUP} images are never tested. {facts['family']} tests were declared; alarms are raised "
+        f"at an adjusted p under {facts['alpha']}.",
         "Attributes called apparent were guessed by a program or an onlooker, and are wrong for some people.",
     ]
     return shell.section(
@@ -257,9 +265,9 @@ def notes(view: View) -> Component:
     )
 
 
-def images_link(view: View, words: str, **values: object) -> Component:
+def images_link(view: View, words: str, **values: str | None) -> Component:
     """A link to the images behind a figure."""
-    return html.A(words, href=view.href("/saliency", **values))
+    return html.A(words, href=view.href("/saliency", Query().change(**values)))
 
 
 def _rows(view: View, name: str, attribute: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 
 from audit.run import SEVERITIES, Finding
 from dashboard.components import shell
+from dashboard.components.attributes import aria
 from dashboard.components.charts import graph
 from dashboard.state import View
 from reports.words import interval, percent, spaced, whole
@@ -177,7 +178,7 @@ def finding(view: View, one: Finding) -> Component:
                 "Evidence",
                 href=view.evidence(one.link),
                 className="page-link",
-                **{"aria-label": f"Evidence for: {one.title}"},
+                **aria(label=f"Evidence for: {one.title}"),
             )
         ]
     )

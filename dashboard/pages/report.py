@@ -13,6 +13,7 @@ from dash import Dash, Input, Output, State, html
 from dash.development.base_component import Component
 
 from dashboard.components import shell
+from dashboard.components.attributes import aria
 from dashboard.components.ids import Shell
 from dashboard.state import Served, Site, View, view_of
 from faces.errors import InputError
@@ -69,7 +70,7 @@ def layout(view: View) -> Component:
                 className="make",
             ),
         ),
-        html.Div(made(view.served), id=Ids.MADE, **{"aria-live": "polite"}),
+        html.Div(made(view.served), id=Ids.MADE, **aria(live="polite")),
     )
 
 

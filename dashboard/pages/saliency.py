@@ -8,6 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.components import controls, gallery, shell
+from dashboard.components.attributes import aria
 from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SHARED
 from dashboard.selection import find
 from dashboard.state import View
@@ -45,7 +46,7 @@ def layout(view: View) -> Component:
 def filters(view: View) -> Component:
     """Everything that narrows the samples or changes their maps."""
     rows = [html.Div(sample_filters(view), className="controls"), html.Div(map_controls(view), className="controls")]
-    return html.Section(rows, className="section filters", **{"aria-label": "Filters"})
+    return html.Section(rows, className="section filters", **aria(label="Filters"))
 
 
 def sample_filters(view: View) -> list[Component]:
@@ -87,8 +88,8 @@ def map_controls(view: View) -> list[Component]:
     if look.method is None:
         return []
     methods = view.run.saliency_methods
-    targets = [(PREDICTED, "predicted class"), (LABEL, "label"), (f"{PREDICTED}{MINUS}{LABEL}", "predicted minus label"),
-               *view.run.classes]  # fmt: skip
+    named = [(PREDICTED, "predicted class"), (LABEL, "label"), (f"{PREDICTED}{MINUS}{LABEL}", "predicted minus label")]
+    targets = [*named, *view.run.classes]
     if look.contrast and look.target not in [target for target, *_ in targets]:
         targets.append((look.target, look.target.replace(MINUS, " minus ")))
     return [

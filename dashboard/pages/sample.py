@@ -10,6 +10,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.components import controls, gallery, shell
+from dashboard.components.attributes import aria
 from dashboard.components.charts import graph
 from dashboard.components.gallery import Look
 from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SHARED, map_address
@@ -74,9 +75,7 @@ def steps(view: View, row: int) -> Component:
     ]
     back = html.A("All of this selection", href=view.href("/saliency", selection), className="page-link")
     review = html.A("Review its label", href=view.href("/review", id=view.query["id"]), className="page-link")
-    return html.Div(
-        [html.Nav([*links, back, review], className="pages", **{"aria-label": "Samples"})], className="pager"
-    )
+    return html.Div([html.Nav([*links, back, review], className="pages", **aria(label="Samples"))], className="pager")
 
 
 def picture(view: View, sample: pd.Series, look: Look) -> Component:
