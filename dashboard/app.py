@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 REASON = "message message-error"
 
 
-def create_app(runs: Sequence[AuditRun], reviews: str | None = None) -> Dash:
+def create_app(runs: Sequence[AuditRun], reviews: str | None = None, data: Path | None = None) -> Dash:
     """The app over some runs, the first by default. ``reviews`` is a database URL (None: reviews.sqlite in each run).
 
-    Raises InputError where there is no run.
+    ``data`` is where the images are now, if they moved. Raises InputError where there is no run.
     """
-    site = Site.of(runs, reviews)
+    site = Site.of(runs, reviews, data)
     app = Dash(
         "dashboard",
         assets_folder=str(Path(__file__).parent / "assets"),
@@ -145,6 +145,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8050,
     reviews: str | None = None,
+    data: Path | None = None,
     token: str | None = None,
 ) -> None:
     """Serve the pages until interrupted.
@@ -154,7 +155,7 @@ def serve(
     """
     import waitress
 
-    app = create_app(runs, reviews)
+    app = create_app(runs, reviews, data)
     if not access.is_loopback(host):
         token = token or access.new_token()
     names = access.LOCAL_NAMES | {access.host_name(host)}

@@ -55,8 +55,9 @@ class Map:
 class Pictures:
     """Faces and maps of one run as PNG. Reads pixels only when first asked; says why where they are gone."""
 
-    def __init__(self, run: AuditRun) -> None:
+    def __init__(self, run: AuditRun, data: Path | None = None) -> None:
         self.run = run
+        self._data = data
         self._opening = threading.Lock()
         self._source: PixelSource | None = None
         self._reason: str | None = None
@@ -79,7 +80,7 @@ class Pictures:
         with self._opening:
             if self._source is None and self._reason is None:
                 try:
-                    self._source = open_pixels(self.run)
+                    self._source = open_pixels(self.run, self._data)
                 except (InputError, OSError) as error:
                     self._reason = str(error)
         return self._source
@@ -144,13 +145,16 @@ class Pictures:
         return found
 
 
-def open_pixels(run: AuditRun) -> PixelSource:
-    """The images a run was made from. Raises InputError saying why they cannot be found."""
+def open_pixels(run: AuditRun, data: Path | None = None) -> PixelSource:
+    """The images a run was made from: at ``data`` where it is given, else where they were.
+
+    Raises InputError saying why they cannot be found.
+    """
     from faces.readers import open_dataset
 
-    data = run.manifest["data"]
-    places = [Path(data["path"]), (run.folder / data["relative"]).resolve()]
-    place = next((path for path in places if path.exists()), None)
+    recorded = run.manifest["data"]
+    places = [data] if data else [Path(recorded["path"]), run.folder / str(recorded.get("relative_path") or ".")]
+    place = next((path.resolve() for path in places if path.exists() and path.resolve() != run.folder), None)
     if place is None:
         raise InputError(f"The images are no longer at {places[0]}; serve the run with --data and their new place.")
     return open_dataset(place).pixels

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
@@ -21,10 +22,11 @@ THEMES = ("light", "dark")
 
 @dataclass(frozen=True)
 class Served:
-    """One run under the name it has in addresses."""
+    """One run under the name it has in addresses; ``data`` is where its images are now, if they moved."""
 
     slug: str
     run: AuditRun
+    data: Path | None = None
 
     @cached_property
     def samples(self) -> Samples:
@@ -34,7 +36,7 @@ class Served:
     @cached_property
     def pictures(self) -> Pictures:
         """The run's images and maps."""
-        return Pictures(self.run)
+        return Pictures(self.run, self.data)
 
     @cached_property
     def _tables(self) -> dict[str, pd.DataFrame]:
@@ -59,8 +61,11 @@ class Site:
     reviews: str | None = None
 
     @classmethod
-    def of(cls, runs: Sequence[AuditRun], reviews: str | None = None) -> Site:
-        """Name each run by its folder; equal names are numbered. Raises InputError where there is no run."""
+    def of(cls, runs: Sequence[AuditRun], reviews: str | None = None, data: Path | None = None) -> Site:
+        """Name each run by its folder; equal names are numbered. ``data`` is where the images are now, if they moved.
+
+        Raises InputError where there is no run.
+        """
         if not runs:
             raise InputError("No run was given to serve; at least one run folder was expected: pass one.")
         slugs: list[str] = []
@@ -68,7 +73,7 @@ class Site:
             base = re.sub(r"[^A-Za-z0-9._-]+", "-", run.name).strip("-.") or "run"
             taken = sum(slug == base or slug.startswith(f"{base}~") for slug in slugs)
             slugs.append(f"{base}~{taken + 1}" if taken else base)
-        return cls(tuple(Served(slug, run) for slug, run in zip(slugs, runs, strict=True)), reviews)
+        return cls(tuple(Served(slug, run, data) for slug, run in zip(slugs, runs, strict=True)), reviews)
 
     def find(self, slug: str | None) -> Served | None:
         """The run of that name; the first where none is named; None where there is no such run."""
