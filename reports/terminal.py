@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from audit.summary import summary
 from rich.console import Console
 from rich.table import Table
 
 from audit.run import AuditRun
+from audit.summary import summary
 
 COLOURS = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "green", "unchecked": "dim"}
 

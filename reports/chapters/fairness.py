@@ -8,12 +8,12 @@ import pandas as pd
 
 from audit import confusion
 from audit.counts import CROSS, Counts
-from audit.family import CELL, WIDEST
+from audit.family import ALPHA, CELL, WIDEST
 from audit.run import AuditRun
 from audit.sentences import of_group
 from reports import figures
 from reports.document import Block, Bullets, Chapter, Figure, Heading, Paragraph, Table, table
-from reports.words import images, listed, percent, points, probability, signed, signed_span, spaced, span, whole
+from reports.words import images, known, listed, percent, points, probability, signed, signed_span, spaced, span, whole
 
 TITLE = "Fairness: for whom"
 CLEAREST = 5
@@ -99,11 +99,14 @@ def _apart(pairs: pd.DataFrame) -> pd.Series:
 
 
 def widest_sentence(row: dict) -> str:
+    """The widest gap of one attribute, and whether it stands out."""
     worst, best = (of_group(row["attribute"], row[side]) for side in ("worst", "best"))
+    clear = row["p_adjusted"] < ALPHA
     return (
-        f"Widest gap at the same label mix: {percent(row['value_worst'])} of {worst} against "
-        f"{percent(row['value_best'])} of {best} are recognised (difference {points(row['difference'])}, "
-        f"{whole(row['n_worst'])} and {whole(row['n_best'])} images, adjusted p {probability(row['p_adjusted'])})."
+        f"{'Widest gap' if clear else 'The widest gap does not stand out'}: at the same label mix "
+        f"{percent(row['value_worst'])} of {worst} are recognised against {percent(row['value_best'])} of {best} "
+        f"(difference {points(row['difference'])}, {whole(row['n_worst'])} and {whole(row['n_best'])} images, "
+        f"adjusted p {probability(row['p_adjusted'])})."
     )
 
 
@@ -127,7 +130,7 @@ def _groups_table(groups: pd.DataFrame, name: str) -> Table:
 
 def _remark(row: dict) -> str:
     remarks = ["too small to judge"] if row["too_small"] else []
-    if row["reason"]:
+    if isinstance(row["reason"], str):
         remarks.append(f"not defined: {row['reason']}")
     elif len(row["omitted"]):
         remarks.append(f"without {listed(row['omitted'])}")
@@ -171,6 +174,8 @@ def _gaps_table(pairs: pd.DataFrame, parts: pd.DataFrame, power: pd.DataFrame, n
 
 
 def _gap(row: pd.Series) -> str:
+    if not known(row["difference"]):
+        return "not defined"
     return f"{signed(row['difference'])} ({signed_span(row['difference_low'], row['difference_high'])})"
 
 

@@ -9,7 +9,7 @@ Names are shown as text, whatever characters they hold.
 from reports.figures.calibration import confidence, reliability
 from reports.figures.confusion import confusable_pairs, confusion_matrix, per_class, probabilities
 from reports.figures.data import composition, image_quality, label_mix
-from reports.figures.groups import class_by_group, disparities, group_accuracy
+from reports.figures.groups import class_by_group, disparities, group_accuracy, group_metric
 from reports.figures.theme import empty
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "disparities",
     "empty",
     "group_accuracy",
+    "group_metric",
     "image_quality",
     "label_mix",
     "per_class",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.theme import canvas, empty, error_bars, hatched, shown
+from reports.figures.theme import drawn, empty, error_bars, hatched, shown, theme_named, title
 from reports.words import interval, percent, whole
 
 
@@ -17,34 +17,49 @@ def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     """
     if frame.empty:
         return empty("No image has a confidence.", theme)
-    figure, look = canvas(theme, height=420)
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", name="perfectly calibrated", hoverinfo="skip",
-        line={"color": look.muted, "dash": "dot", "width": 1.5},
-    )  # fmt: skip
+    look = theme_named(theme)
+    traces: list[dict] = [
+        {
+            "type": "scatter",
+            "x": [0, 1],
+            "y": [0, 1],
+            "mode": "lines",
+            "name": "perfectly calibrated",
+            "hoverinfo": "skip",
+            "line": {"color": look.muted, "dash": "dot", "width": 1.5},
+        }
+    ]
     colours = (look.first, look.second, look.third, look.fourth)
     symbols = ("circle", "diamond", "square", "triangle-up")
     for index, (name, part) in enumerate(frame.groupby("group", sort=False)):
         colour, symbol = colours[index % 4], symbols[index % 4]
         accuracy = part["accuracy"].astype(float).tolist()
-        figure.add_scatter(
-            x=part["confidence"].astype(float).tolist(),
-            y=accuracy,
-            mode="lines+markers",
-            name=shown(name),
-            line={"color": colour, "width": 1.5, "dash": "solid" if index < 4 else "dash"},
-            marker={"color": colour, "symbol": symbol, "size": 8},
-            error_y=error_bars(accuracy, part["accuracy_low"].tolist(), part["accuracy_high"].tolist(), colour),
-            hovertext=[_bin_text(str(name), row) for row in part.to_dict("records")],
-            hoverinfo="text",
-            customdata=[
+        trace = {
+            "type": "scatter",
+            "x": part["confidence"].astype(float).tolist(),
+            "y": accuracy,
+            "mode": "lines+markers",
+            "name": shown(name),
+            "line": {"color": colour, "width": 1.5, "dash": "solid" if index < 4 else "dash"},
+            "marker": {"color": colour, "symbol": symbol, "size": 8},
+            "error_y": error_bars(accuracy, part["accuracy_low"].tolist(), part["accuracy_high"].tolist(), colour),
+            "hovertext": [_bin_text(str(name), row) for row in part.to_dict("records")],
+            "hoverinfo": "text",
+            "customdata": [
                 {"group": str(name), "low": low, "high": high}
                 for low, high in zip(part["low"].tolist(), part["high"].tolist(), strict=True)
             ],
-        )
-    figure.update_xaxes(range=[0, 1.02], tickformat=".0%", title_text="mean confidence", zeroline=False)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", title_text="accuracy", zeroline=False)
-    return figure.update_layout(meta={"figure": "reliability"})
+        }
+        traces.append(trace)
+    axis = {"range": [0, 1.02], "tickformat": ".0%", "zeroline": False}
+    return drawn(
+        look,
+        traces,
+        height=420,
+        meta={"figure": "reliability"},
+        xaxis={**axis, **title("mean confidence")},
+        yaxis={**axis, **title("accuracy")},
+    )
 
 
 def _bin_text(name: str, row: dict) -> str:
@@ -60,26 +75,35 @@ def confidence(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     """How many images were right and wrong in each confidence bin; ``frame``: low, high, n, correct."""
     if frame.empty:
         return empty("No image has a confidence.", theme)
-    figure, look = canvas(theme, height=320, barmode="stack")
+    look = theme_named(theme)
     low, high = frame["low"].tolist(), frame["high"].tolist()
-    right = frame["correct"]
-    for name, numbers, colour, pattern in (
-        ("right", right, look.first, ""),
-        ("wrong", frame["n"] - right, look.second, "/"),
-    ):
-        figure.add_bar(
-            x=[(a + b) / 2 for a, b in zip(low, high, strict=True)],
-            y=numbers.tolist(),
-            width=[0.92 * (b - a) for a, b in zip(low, high, strict=True)],
-            name=name,
-            marker=hatched(colour, pattern),
-            hovertext=[
+    edges = list(zip(low, high, strict=True))
+    traces = [
+        {
+            "type": "bar",
+            "x": [(a + b) / 2 for a, b in edges],
+            "y": numbers.tolist(),
+            "width": [0.92 * (b - a) for a, b in edges],
+            "name": name,
+            "marker": hatched(colour, pattern),
+            "hovertext": [
                 f"confidence {percent(a, 0)} to {percent(b, 0)}: {whole(number)} {name}"
-                for a, b, number in zip(low, high, numbers, strict=True)
+                for (a, b), number in zip(edges, numbers, strict=True)
             ],
-            hoverinfo="text",
-            customdata=[{"low": a, "high": b, "correct": name == "right"} for a, b in zip(low, high, strict=True)],
+            "hoverinfo": "text",
+            "customdata": [{"low": a, "high": b, "correct": name == "right"} for a, b in edges],
+        }
+        for name, numbers, colour, pattern in (
+            ("right", frame["correct"], look.first, ""),
+            ("wrong", frame["n"] - frame["correct"], look.second, "/"),
         )
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="confidence")
-    figure.update_yaxes(title_text="images")
-    return figure.update_layout(meta={"figure": "confidence"})
+    ]
+    return drawn(
+        look,
+        traces,
+        height=320,
+        meta={"figure": "confidence"},
+        xaxis={"range": [0, 1], "tickformat": ".0%", **title("confidence")},
+        yaxis=title("images"),
+        barmode="stack",
+    )

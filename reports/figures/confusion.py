@@ -8,8 +8,19 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.heat import add_heat
-from reports.figures.theme import ROW, canvas, category_axis, empty, error_bars, hatched, row_axis, shown
+from reports.figures.heat import heat
+from reports.figures.theme import (
+    ROW,
+    category_axis,
+    drawn,
+    empty,
+    error_bars,
+    hatched,
+    row_axis,
+    shown,
+    theme_named,
+    title,
+)
 from reports.words import interval, percent, whole
 
 
@@ -21,15 +32,12 @@ def confusion_matrix(
     ``normalise`` "label" colours by the share of each label's images (rows add to 100%), "none" by number of images.
     A click gives ``x`` predicted and ``y`` label.
     """
-    matrix = np.asarray(matrix)
-    classes = list(classes)
+    look, matrix, classes = theme_named(theme), np.asarray(matrix), list(classes)
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
     by_share = normalise == "label"
-    figure, look = canvas(theme, height=max(320, 110 + 52 * min(len(classes), 14)))
     indices = range(len(classes))
-    add_heat(
-        figure,
+    traces = heat(
         look,
         columns=classes,
         rows=classes,
@@ -42,9 +50,14 @@ def confusion_matrix(
         span=(0, 1) if by_share else (0, max(1, int(matrix.max()))),
     )
     rows = [f"{shown(name)} (n = {whole(total)})" for name, total in zip(classes, totals[:, 0], strict=True)]
-    figure.update_xaxes(category_axis(classes), title_text="predicted", showgrid=False, side="top")
-    figure.update_yaxes(category_axis(classes, rows), title_text="label", showgrid=False, autorange="reversed")
-    return figure.update_layout(meta={"figure": "confusion_matrix", "normalise": normalise})
+    return drawn(
+        look,
+        traces,
+        height=max(320, 110 + 52 * min(len(classes), 14)),
+        meta={"figure": "confusion_matrix", "normalise": normalise},
+        xaxis={**category_axis(classes), **title("predicted"), "showgrid": False, "side": "top"},
+        yaxis={**category_axis(classes, rows), **title("label"), "showgrid": False, "autorange": "reversed"},
+    )
 
 
 def _cell(classes: list[str], i: int, j: int, matrix: np.ndarray, shares: np.ndarray) -> str:
@@ -56,102 +69,118 @@ def _cell(classes: list[str], i: int, j: int, matrix: np.ndarray, shares: np.nda
 
 
 def per_class(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
-    """Recall, precision and F1 of each class as dots; ``frame``: class, n, recall, precision, f1.
+    """Recall, precision and F1 of each class as dots with intervals.
 
-    Intervals are drawn for every metric whose ``METRIC_low`` and ``METRIC_high`` stand in the frame.
+    ``frame`` is that of ``audit.confusion.per_class``: class, n, and recall, precision, f1 with ``_low``, ``_high``.
     """
     if frame.empty:
         return empty("No class has any images.", theme)
-    names = frame["class"].astype(str).tolist()
-    figure, look = canvas(theme, height=110 + round(ROW * 1.4 * len(names)))
+    look, names = theme_named(theme), frame["class"].astype(str).tolist()
     looks = (("recall", look.first, "circle"), ("precision", look.second, "diamond"), ("f1", look.third, "square"))
+    traces = []
     for place, (metric, colour, symbol) in enumerate(looks):
-        values = frame[metric].astype(float).tolist()
-        low, high = (_column(frame, f"{metric}_{end}") for end in ("low", "high"))
-        figure.add_scatter(
-            x=values,
-            y=[index + 0.22 * (place - 1) for index in range(len(names))],
-            mode="markers",
-            name={"f1": "F1"}.get(metric, metric),
-            marker={"color": colour, "symbol": symbol, "size": 9},
-            error_x=error_bars(values, low, high, colour),
-            hovertext=[
+        values, low, high = (frame[f"{metric}{end}"].astype(float).tolist() for end in ("", "_low", "_high"))
+        trace = {
+            "type": "scatter",
+            "x": values,
+            "y": [index + 0.22 * (place - 1) for index in range(len(names))],
+            "mode": "markers",
+            "name": {"f1": "F1"}.get(metric, metric),
+            "marker": {"color": colour, "symbol": symbol, "size": 9},
+            "error_x": error_bars(values, low, high, colour),
+            "hovertext": [
                 f"<b>{shown(name)}</b> (n = {whole(n)})<br>{metric} {percent(value)}, {interval(a, b)}"
                 for name, n, value, a, b in zip(names, frame["n"], values, low, high, strict=True)
             ],
-            hoverinfo="text",
-            customdata=[{"label": name} for name in names],
-        )
+            "hoverinfo": "text",
+            "customdata": [{"label": name} for name in names],
+        }
+        traces.append(trace)
     labels = [f"{shown(name)} (n = {whole(n)})" for name, n in zip(names, frame["n"], strict=True)]
-    figure.update_xaxes(range=[-0.02, 1.02], tickformat=".0%", zeroline=False, title_text="share, with 95% interval")
-    figure.update_yaxes(row_axis(labels))
-    return figure.update_layout(meta={"figure": "per_class"})
-
-
-def _column(frame: pd.DataFrame, name: str) -> list[float]:
-    return frame[name].astype(float).tolist() if name in frame else [float("nan")] * len(frame)
+    return drawn(
+        look,
+        traces,
+        height=110 + ROW * 1.4 * len(names),
+        meta={"figure": "per_class"},
+        xaxis={"range": [-0.02, 1.02], "tickformat": ".0%", "zeroline": False, **title("share, with 95% interval")},
+        yaxis=row_axis(labels),
+    )
 
 
 def confusable_pairs(frame: pd.DataFrame, top: int = 10, theme: str = "light") -> go.Figure:
-    """The ``top`` first pairs of ``frame`` (class_a, class_b, n_ab, n_ba, n) as bars in both directions.
+    """The ``top`` first pairs as bars in both directions.
 
-    ``n_ab`` counts images labelled a and predicted b; ``n`` images labelled a or b.
+    ``frame`` is that of ``audit.confusion.confusable_pairs``: class_a, class_b, n_ab (images labelled a and predicted
+    b), n_ba.
     """
     frame = frame.head(top)
     if frame.empty:
         return empty("No two classes were confused.", theme)
+    look = theme_named(theme)
     pairs = [f"{a} / {b}" for a, b in zip(frame["class_a"], frame["class_b"], strict=True)]
-    figure, look = canvas(theme, height=110 + round(ROW * 1.2 * len(pairs)), barmode="stack")
-    directions = (
-        ("first taken for second", "class_a", "class_b", "n_ab", look.first, ""),
-        ("second taken for first", "class_b", "class_a", "n_ba", look.second, "/"),
-    )
-    for name, label, predicted, number, colour, pattern in directions:
-        figure.add_bar(
-            x=frame[number].tolist(),
-            y=pairs,
-            orientation="h",
-            name=name,
-            marker=hatched(colour, pattern),
-            hovertext=[
+    traces = [
+        {
+            "type": "bar",
+            "x": frame[number].tolist(),
+            "y": pairs,
+            "orientation": "h",
+            "name": name,
+            "marker": hatched(colour, pattern),
+            "hovertext": [
                 f"{whole(n)} images labelled <b>{shown(a)}</b> were predicted <b>{shown(b)}</b>"
                 for a, b, n in zip(frame[label], frame[predicted], frame[number], strict=True)
             ],
-            hoverinfo="text",
-            customdata=[
+            "hoverinfo": "text",
+            "customdata": [
                 {"label": str(a), "predicted": str(b)} for a, b in zip(frame[label], frame[predicted], strict=True)
             ],
+        }
+        for name, label, predicted, number, colour, pattern in (
+            ("first predicted as second", "class_a", "class_b", "n_ab", look.first, ""),
+            ("second predicted as first", "class_b", "class_a", "n_ba", look.second, "/"),
         )
-    figure.update_xaxes(title_text="images")
-    figure.update_yaxes(category_axis(pairs), autorange="reversed")
-    return figure.update_layout(meta={"figure": "confusable_pairs"})
+    ]
+    return drawn(
+        look,
+        traces,
+        height=110 + ROW * 1.2 * len(pairs),
+        meta={"figure": "confusable_pairs"},
+        xaxis=title("images"),
+        yaxis={**category_axis(pairs), "autorange": "reversed"},
+        barmode="stack",
+    )
 
 
 def probabilities(
     values: np.ndarray, classes: Sequence[str], label: str | None = None, theme: str = "light"
 ) -> go.Figure:
     """One image's probabilities (K,) as bars; the given label is named on the axis and drawn in its own colour."""
+    look, classes = theme_named(theme), list(classes)
     values = np.asarray(values, dtype=float)
-    classes = list(classes)
-    figure, look = canvas(
-        theme, height=60 + ROW * len(classes), showlegend=False, margin={"l": 10, "r": 60, "t": 10, "b": 10}
-    )
-    figure.add_bar(
-        x=values.tolist(),
-        y=classes,
-        orientation="h",
-        marker=hatched(
+    trace = {
+        "type": "bar",
+        "x": values.tolist(),
+        "y": classes,
+        "orientation": "h",
+        "marker": hatched(
             [look.second if name == label else look.first for name in classes],
             ["/" if name == label else "" for name in classes],
         ),
-        text=[percent(value) for value in values],
-        textposition="outside",
-        cliponaxis=False,
-        hovertext=[f"<b>{shown(name)}</b> {percent(p)}" for name, p in zip(classes, values, strict=True)],
-        hoverinfo="text",
-        customdata=[{"predicted": name} for name in classes],
-    )
+        "text": [percent(value) for value in values],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertext": [f"<b>{shown(name)}</b> {percent(p)}" for name, p in zip(classes, values, strict=True)],
+        "hoverinfo": "text",
+        "customdata": [{"predicted": name} for name in classes],
+    }
     labels = [f"{shown(name)} (label)" if name == label else shown(name) for name in classes]
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", title_text="probability")
-    figure.update_yaxes(category_axis(classes, labels), autorange="reversed")
-    return figure.update_layout(meta={"figure": "probabilities"})
+    return drawn(
+        look,
+        [trace],
+        height=60 + ROW * len(classes),
+        meta={"figure": "probabilities"},
+        xaxis={"range": [0, 1], "tickformat": ".0%", **title("probability")},
+        yaxis={**category_axis(classes, labels), "autorange": "reversed"},
+        showlegend=False,
+        margin={"l": 10, "r": 60, "t": 10, "b": 10},
+    )

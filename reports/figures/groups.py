@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.heat import add_heat
-from reports.figures.theme import ROW, canvas, category_axis, empty, error_bars, row_axis, shown
-from reports.words import interval, known, percent, probability, whole
+from reports.figures.heat import heat
+from reports.figures.theme import (
+    ROW,
+    category_axis,
+    drawn,
+    empty,
+    error_bars,
+    row_axis,
+    shown,
+    theme_named,
+    title,
+    upright,
+)
+from reports.words import interval, known, percent, probability, signed, signed_span, spaced, whole
+
+NO_GROUPS = "No attribute of the people pictured is known."
 
 
 def group_accuracy(frame: pd.DataFrame, overall: float | None = None, theme: str = "light") -> go.Figure:
@@ -19,59 +34,102 @@ def group_accuracy(frame: pd.DataFrame, overall: float | None = None, theme: str
     Groups that are too small to judge are shown in grey and say so.
     """
     if frame.empty:
-        return empty("No attribute of the people pictured is known.", theme)
-    rows = frame.reset_index(drop=True)
-    several = rows["attribute"].nunique() > 1
-    figure, look = canvas(theme, height=110 + round(ROW * 1.25 * len(rows)))
-    small = rows["too_small"].tolist()
-    for metric, name, colour, symbol, shift in (
-        ("accuracy", "raw accuracy", look.second, "circle-open", -0.15),
-        ("standardised", "standardised to the whole set's label mix", look.first, "diamond", 0.15),
-    ):
-        prefix = "" if metric == "accuracy" else "standardised_"
-        values, low, high = (
-            rows[column].astype(float).tolist() for column in (metric, f"{prefix}low", f"{prefix}high")
-        )
-        figure.add_scatter(
-            x=values,
-            y=[index + shift for index in range(len(rows))],
-            mode="markers",
-            name=name,
-            marker={"symbol": symbol, "size": 10, "color": [look.muted if s else colour for s in small],
-                    "line": {"width": 2, "color": [look.muted if s else colour for s in small]}},
-            error_x=error_bars(values, low, high, colour),
-            hovertext=[_group_text(row) for row in rows.to_dict("records")],
-            hoverinfo="text",
-            customdata=rows[["attribute", "group"]].astype(str).to_dict("records"),
-        )  # fmt: skip
-    labels = [_group_label(row, several) for row in rows.to_dict("records")]
+        return empty(NO_GROUPS, theme)
+    look = theme_named(theme)
+    columns = ["accuracy", "low", "high", "standardised", "standardised_low", "standardised_high"]
+    traces = [
+        _dots(frame, columns[:3], "raw accuracy", look.second, look.muted, "circle-open", -0.15, _group_text),
+        _dots(frame, columns[3:], "standardised to the whole set's label mix", look.first, look.muted, "diamond", 0.15,
+              _group_text),
+    ]  # fmt: skip
     if overall is not None:
-        figure.add_scatter(
-            x=[overall, overall],
-            y=[-0.6, len(rows) - 0.4],
-            mode="lines",
-            name=f"whole set {percent(overall)}",
-            line={"dash": "dot", "color": look.muted, "width": 1.5},
-            hoverinfo="skip",
-        )
-    figure.update_xaxes(
-        tickformat=".0%", zeroline=False, range=_span(rows, overall), title_text="accuracy, with 95% interval"
+        traces.append(upright(look, overall, len(frame), f"whole set {percent(overall)}"))
+    return drawn(
+        look,
+        traces,
+        height=110 + ROW * 1.25 * len(frame),
+        meta={"figure": "group_accuracy"},
+        xaxis={
+            "tickformat": ".0%",
+            "zeroline": False,
+            "range": _span(frame[columns], overall),
+            **title("accuracy, with 95% interval"),
+        },
+        yaxis=row_axis(_group_labels(frame)),
     )
-    figure.update_yaxes(row_axis(labels))
-    return figure.update_layout(meta={"figure": "group_accuracy"})
 
 
-def _group_label(row: dict, with_attribute: bool) -> str:
-    name = f"{row['attribute']}: {row['group']}" if with_attribute else row["group"]
-    small = ", too small" if row["too_small"] else ""
-    return f"{shown(name)} (n = {whole(row['n'])}{small})"
+def group_metric(frame: pd.DataFrame, metric: str, theme: str = "light") -> go.Figure:
+    """One other metric of each group, such as ``balanced_accuracy``, ``macro_f1``, ``top2_accuracy`` or ``ece``.
+
+    ``frame`` is that of ``audit.fairness.group_figures``; ``METRIC_low`` and ``METRIC_high`` are drawn where they are.
+    """
+    if frame.empty or frame[metric].isna().all():
+        return empty(f"{spaced(metric).capitalize()} is not known for any group.", theme)
+    look = theme_named(theme)
+    columns = [metric, f"{metric}_low", f"{metric}_high"]
+    values = frame.reindex(columns=[*frame.columns, *(name for name in columns if name not in frame)])
+
+    def text(row: dict) -> str:
+        bounds = f", {interval(row[columns[1]], row[columns[2]])}" if columns[1] in frame else ""
+        return f"{_group_head(row)}<br>{spaced(metric)} {percent(row[metric])}{bounds}"
+
+    return drawn(
+        look,
+        [_dots(values, columns, spaced(metric), look.first, look.muted, "diamond", 0, text)],
+        height=90 + ROW * len(frame),
+        meta={"figure": "group_metric", "metric": metric},
+        xaxis={"tickformat": ".0%", "zeroline": False, "range": _span(values[columns]), **title(spaced(metric))},
+        yaxis=row_axis(_group_labels(frame)),
+        showlegend=False,
+        margin={"l": 10, "r": 20, "t": 10, "b": 10},
+    )
+
+
+def _dots(
+    frame: pd.DataFrame,
+    columns: list[str],
+    name: str,
+    colour: str,
+    muted: str,
+    symbol: str,
+    shift: float,
+    text: Callable[[dict], str],
+) -> dict:
+    """Marks with intervals, one a group; ``columns`` are value, low and high."""
+    values, low, high = (frame[column].astype(float).tolist() for column in columns)
+    colours = [muted if small else colour for small in frame["too_small"]]
+    return {
+        "type": "scatter",
+        "x": values,
+        "y": [index + shift for index in range(len(frame))],
+        "mode": "markers",
+        "name": name,
+        "marker": {"symbol": symbol, "size": 10, "color": colours, "line": {"width": 2, "color": colours}},
+        "error_x": error_bars(values, low, high, colour),
+        "hovertext": [text(row) for row in frame.to_dict("records")],
+        "hoverinfo": "text",
+        "customdata": frame[["attribute", "group"]].astype(str).to_dict("records"),
+    }
+
+
+def _group_labels(frame: pd.DataFrame) -> list[str]:
+    several = frame["attribute"].nunique() > 1
+    labels = []
+    for row in frame.to_dict("records"):
+        name = f"{row['attribute']}: {row['group']}" if several else row["group"]
+        small = ", too small" if row["too_small"] else ""
+        labels.append(f"{shown(name)} (n = {whole(row['n'])}{small})")
+    return labels
+
+
+def _group_head(row: dict) -> str:
+    small = "<br>too small to judge" if row["too_small"] else ""
+    return f"<b>{shown(row['group'])}</b> ({shown(spaced(row['attribute']))}), n = {whole(row['n'])}{small}"
 
 
 def _group_text(row: dict) -> str:
-    lines = [f"<b>{shown(row['group'])}</b> ({shown(row['attribute'])}), n = {whole(row['n'])}"]
-    if row["too_small"]:
-        lines.append("too small to judge")
-    lines.append(f"raw {percent(row['accuracy'])}, {interval(row['low'], row['high'])}")
+    lines = [_group_head(row), f"raw {percent(row['accuracy'])}, {interval(row['low'], row['high'])}"]
     if known(row["standardised"]):
         bounds = interval(row["standardised_low"], row["standardised_high"])
         lines.append(f"standardised {percent(row['standardised'])}, {bounds}")
@@ -82,15 +140,14 @@ def _group_text(row: dict) -> str:
     return "<br>".join(lines)
 
 
-def _span(rows: pd.DataFrame, overall: float | None) -> list[float]:
-    """From just under the lowest to just over the highest bound, within 0 and 1."""
-    columns = ["accuracy", "low", "high", "standardised", "standardised_low", "standardised_high"]
-    values = rows[columns].to_numpy(dtype=float)
-    values = np.append(values[np.isfinite(values)], [] if overall is None else [overall])
-    if not len(values):
+def _span(values: pd.DataFrame, also: float | None = None) -> list[float]:
+    """From just under the lowest to just over the highest value, within 0 and 1."""
+    numbers = values.to_numpy(dtype=float)
+    numbers = np.append(numbers[np.isfinite(numbers)], [] if also is None else [also])
+    if not len(numbers):
         return [0, 1]
-    room = 0.05 * max(values.max() - values.min(), 0.1)
-    return [max(-0.01, values.min() - room), min(1.01, values.max() + room)]
+    room = 0.05 * max(numbers.max() - numbers.min(), 0.1)
+    return [float(max(-0.01, numbers.min() - room)), float(min(1.01, numbers.max() + room))]
 
 
 def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "light") -> go.Figure:
@@ -101,13 +158,12 @@ def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "li
     group.
     """
     if frame.empty:
-        return empty("No attribute of the people pictured is known.", theme)
+        return empty(NO_GROUPS, theme)
+    look = theme_named(theme)
     groups, classes = (frame[name].astype(str).drop_duplicates().tolist() for name in ("group", "class"))
     cells = {(row["group"], row["class"]): row for row in frame.astype({"group": str, "class": str}).to_dict("records")}
-    figure, look = canvas(theme, height=120 + 40 * len(groups))
     table = [[cells.get((group, name)) for name in classes] for group in groups]
-    add_heat(
-        figure,
+    traces = heat(
         look,
         columns=classes,
         rows=groups,
@@ -115,13 +171,18 @@ def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "li
         text=[[percent(_number(cell, metric), 0) for cell in row] for row in table],
         hover=[[_class_text(g, c, metric, cells.get((g, c))) for c in classes] for g in groups],
         customdata=[[{"group": group, "label": name} for name in classes] for group in groups],
-        title=metric.replace("_", " "),
+        title=spaced(metric),
         tickformat=".0%",
         span=(0, 1),
     )
-    figure.update_xaxes(category_axis(classes), showgrid=False, side="top")
-    figure.update_yaxes(category_axis(groups), showgrid=False, autorange="reversed")
-    return figure.update_layout(meta={"figure": "class_by_group", "metric": metric})
+    return drawn(
+        look,
+        traces,
+        height=120 + 40 * len(groups),
+        meta={"figure": "class_by_group", "metric": metric},
+        xaxis={**category_axis(classes), "showgrid": False, "side": "top"},
+        yaxis={**category_axis(groups), "showgrid": False, "autorange": "reversed"},
+    )
 
 
 def _number(cell: dict | None, metric: str) -> float | None:
@@ -135,71 +196,78 @@ def _class_text(group: str, name: str, metric: str, cell: dict | None) -> str:
     if cell is None or value is None:
         return head + "no images"
     bounds = interval(cell[f"{metric}_low"], cell[f"{metric}_high"])
-    return head + f"{metric.replace('_', ' ')} {percent(value)}, {bounds}, n = {whole(cell[f'{metric}_n'])}"
+    return head + f"{spaced(metric)} {percent(value)}, {bounds}, n = {whole(cell[f'{metric}_n'])}"
 
 
 def disparities(frame: pd.DataFrame, top: int = 20, alpha: float = 0.05, theme: str = "light") -> go.Figure:
     """Differences to the reference group with 95% intervals, the ``top`` first rows of ``frame``.
 
-    ``frame``: attribute, metric, class, reference, group, n_reference, n_group, value_reference, value_group,
-    difference, difference_low, difference_high, p_adjusted.
-    Filled marks are significant at ``alpha`` after adjustment, hollow ones are not.
+    ``frame`` is that of ``audit.family.compare_groups``: attribute, metric, class, reference, group, n_reference,
+    n_group, value_reference, value_group, difference, difference_low, difference_high, p_adjusted. Filled marks are
+    significant at ``alpha`` after adjustment, hollow ones are not.
     """
-    rows = frame[frame["difference"].notna()].head(top).reset_index(drop=True) if len(frame) else frame
+    rows = frame[frame["difference"].notna()].head(top).reset_index(drop=True)
     if rows.empty:
         return empty("There are no two groups large enough to compare.", theme)
-    figure, look = canvas(theme, height=110 + round(ROW * 1.15 * len(rows)))
+    look = theme_named(theme)
     clear = (rows["p_adjusted"].astype(float) <= alpha).to_numpy()
-    for part, name, symbol, colour in (
-        (clear, f"significant at {alpha:.0%} after adjustment", "diamond", look.second),
-        (~clear, "not significant", "diamond-open", look.first),
-    ):
-        chosen = rows[part]
-        values, low, high = (
-            chosen[column].astype(float).tolist() for column in ("difference", "difference_low", "difference_high")
-        )
-        figure.add_scatter(
-            x=values,
-            y=chosen.index.tolist(),
-            mode="markers",
-            name=name,
-            marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
-            error_x=error_bars(values, low, high, colour),
-            hovertext=[_difference_text(row) for row in chosen.to_dict("records")],
-            hoverinfo="text",
-            customdata=[
-                {"attribute": row["attribute"], "group": row["group"], "reference": row["reference"],
-                 "label": row["class"] if isinstance(row["class"], str) else None}
-                for row in chosen.to_dict("records")
-            ],
-        )  # fmt: skip
-    figure.add_vline(x=0, line={"color": look.muted, "width": 1})
-    figure.update_xaxes(
-        tickformat="+.0%", title_text="difference to the reference group, with 95% interval", zeroline=False
+    traces = [
+        _gaps(rows[clear], f"significant at {alpha:.0%} after adjustment", "diamond", look.second),
+        _gaps(rows[~clear], "not significant, or not tested", "diamond-open", look.first),
+        upright(look, 0, len(rows)),
+    ]
+    return drawn(
+        look,
+        traces,
+        height=110 + ROW * 1.15 * len(rows),
+        meta={"figure": "disparities"},
+        xaxis={"tickformat": "+.0%", "zeroline": False, **title("difference to the reference group")},
+        yaxis=row_axis([_gap_label(row) for row in rows.to_dict("records")]),
     )
-    figure.update_yaxes(row_axis([_difference_label(row) for row in rows.to_dict("records")]))
-    return figure.update_layout(meta={"figure": "disparities"})
+
+
+def _gaps(rows: pd.DataFrame, name: str, symbol: str, colour: str) -> dict:
+    columns = ("difference", "difference_low", "difference_high")
+    values, low, high = (rows[column].astype(float).tolist() for column in columns)
+    records = rows.to_dict("records")
+    return {
+        "type": "scatter",
+        "x": values,
+        "y": rows.index.tolist(),
+        "mode": "markers",
+        "name": name,
+        "marker": {"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
+        "error_x": error_bars(values, low, high, colour),
+        "hovertext": [_gap_text(row) for row in records],
+        "hoverinfo": "text",
+        "customdata": [
+            {**{key: row[key] for key in ("attribute", "group", "reference")},
+             "label": row["class"] if isinstance(row["class"], str) else None}
+            for row in records
+        ],
+    }  # fmt: skip
 
 
 def _subject(row: dict) -> str:
-    metric = row["metric"].replace("_", " ")
+    metric = spaced(row["metric"])
     return f"{metric} of {row['class']}" if isinstance(row["class"], str) else metric
 
 
-def _difference_label(row: dict) -> str:
+def _gap_label(row: dict) -> str:
     return f"{shown(row['group'], 24)} vs {shown(row['reference'], 24)}<br>{shown(_subject(row))}"
 
 
-def _difference_text(row: dict) -> str:
+def _gap_text(row: dict) -> str:
     sides = (
         f"{shown(row[side])}: {percent(row[f'value_{name}'])} of {whole(row[f'n_{name}'])} images"
         for side, name in (("group", "group"), ("reference", "reference"))
     )
+    bounds = signed_span(row["difference_low"], row["difference_high"])
     return "<br>".join(
         [
             f"<b>{shown(_subject(row))}</b>",
             *sides,
-            f"difference {percent(row['difference'])}, {interval(row['difference_low'], row['difference_high'])}",
+            f"difference {signed(row['difference'])} points (95% interval {bounds})",
             f"adjusted p {probability(row['p_adjusted'])}",
         ]
     )

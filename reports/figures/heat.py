@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
 from plotly.colors import hex_to_rgb
 
 from reports.figures.theme import Theme, scale
@@ -14,8 +13,7 @@ CELL_TEXT_UP_TO = 12
 DARK_INK, LIGHT_INK = "#10161d", "#ffffff"
 
 
-def add_heat(
-    figure: go.Figure,
+def heat(
     look: Theme,
     columns: Sequence[str],
     rows: Sequence[str],
@@ -27,44 +25,47 @@ def add_heat(
     tickformat: str,
     span: tuple[float, float],
     diverging: bool = False,
-) -> None:
-    """Draw ``values[row][column]``, coloured over ``span`` (low, high), with ``text`` in the cells.
+) -> list[dict]:
+    """Traces that draw ``values[row][column]``, coloured over ``span`` (low, high), with ``text`` in the cells.
 
     ``diverging`` colours need a span that is even about zero. The first trace is the heat map; its ``x`` and ``y`` are
     the true names.
     """
     colours = look.diverging if diverging else look.sequential
-    figure.add_heatmap(
-        x=list(columns),
-        y=list(rows),
-        z=values,
-        zmin=span[0],
-        zmax=span[1],
-        colorscale=scale(colours),
-        hovertext=hover,
-        hoverinfo="text",
-        customdata=customdata,
-        xgap=1,
-        ygap=1,
-        colorbar={
+    cells = {
+        "type": "heatmap",
+        "x": list(columns),
+        "y": list(rows),
+        "z": values,
+        "zmin": span[0],
+        "zmax": span[1],
+        "colorscale": scale(colours),
+        "hovertext": hover,
+        "hoverinfo": "text",
+        "customdata": customdata,
+        "xgap": 1,
+        "ygap": 1,
+        "colorbar": {
             "title": {"text": title, "side": "right"},
             "tickformat": tickformat,
             "thickness": 14,
             "outlinewidth": 0,
         },
-    )
+    }
     if len(columns) > CELL_TEXT_UP_TO:
-        return
-    cells = [(i, j) for i in range(len(rows)) for j in range(len(columns))]
-    figure.add_scatter(
-        x=[columns[j] for _, j in cells],
-        y=[rows[i] for i, _ in cells],
-        mode="text",
-        text=[text[i][j] for i, j in cells],
-        textfont={"color": [_ink(values[i][j], span, colours, look) for i, j in cells]},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+        return [cells]
+    places = [(i, j) for i in range(len(rows)) for j in range(len(columns))]
+    numbers = {
+        "type": "scatter",
+        "x": [columns[j] for _, j in places],
+        "y": [rows[i] for i, _ in places],
+        "mode": "text",
+        "text": [text[i][j] for i, j in places],
+        "textfont": {"color": [_ink(values[i][j], span, colours, look) for i, j in places]},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    return [cells, numbers]
 
 
 def _ink(value: float | None, span: tuple[float, float], colours: tuple[str, ...], look: Theme) -> str:
