@@ -1,0 +1,88 @@
+"""``factory:FILE.py:FUNCTION@weights``: a network that the user's own code builds."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from faces.errors import InputError
+from models.adapters.own_modules import OwnModules
+from models.opened import Opened, Request
+from models.statedict import fit, read_weights
+
+FORM = re.compile(r"(?P<file>.+?\.py):(?P<function>[^:@]+)(@(?P<weights>.+))?", re.DOTALL)
+
+
+def open_factory(text: str, request: Request) -> Opened:
+    """``text`` is what follows ``factory:``. FUNCTION takes no arguments and returns an ``nn.Module`` or keras model.
+
+    Raises InputError where the form is wrong, a file is missing, the code raises, or the weights do not fit.
+    """
+    match = FORM.fullmatch(text)
+    if match is None:
+        raise InputError(
+            f"The model 'factory:{text}' is not understood; factory:FILE.py:FUNCTION@weights was expected."
+        )
+    file, function = Path(match["file"]), match["function"]
+    weights = Path(match["weights"]) if match["weights"] else None
+    for path in (file, weights):
+        if path is not None and not path.is_file():
+            raise InputError(f"{path}, named by the model 'factory:{text}', is not a file; give the path of one.")
+    own = OwnModules(file.parent)
+    network = _built(own, file, function)
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"{function} of {file} returned a {type(network).__name__}; a torch nn.Module or a keras model was "
+            "expected: return the network."
+        )
+    if hasattr(network, "load_weights") and hasattr(network, "layers"):
+        return _keras(network, function, file, weights)
+    if weights is not None:
+        state = read_weights(weights, request.allow_pickle, own.unpickler())
+        fit(network, dict(state.state_dict()) if isinstance(state, nn.Module) else state, str(weights))
+    return Opened(network=network.eval(), kind="factory", name=function, path=file)
+
+
+def _built(own: OwnModules, file: Path, function: str) -> Any:
+    try:
+        module = own.run_file(file)
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{file} could not be run: {_where(error, file)}; mend it and try again.") from error
+    build = getattr(module, function, None)
+    if not callable(build):
+        known = ", ".join(name for name, value in vars(module).items() if callable(value) and not name.startswith("_"))
+        raise InputError(f"{file} has no function {function!r}; it has: {known or 'none'}: name one of those.")
+    try:
+        with own.loading():
+            return build()
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"{function}() of {file} failed: {_where(error, file)}; it must build the network without arguments."
+        ) from error
+
+
+def _keras(model: Any, function: str, file: Path, weights: Path | None) -> Opened:
+    from models.adapters.keras import import_keras, opened_model
+
+    keras = import_keras(file)
+    if weights is not None:
+        try:
+            model.load_weights(weights)
+        except Exception as error:  # keras lets through what h5py and its layers raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(f"{weights} does not fit the model of {file}: {reason}; give its own weights.") from None
+    return opened_model(keras, model, function, file)
+
+
+def _where(error: BaseException, file: Path) -> str:
+    """What was raised, and the last line of the user's code that it passed through."""
+    folder = str(file.resolve().parent)
+    steps = [step for step in traceback.extract_tb(error.__traceback__) if step.filename.startswith(folder)]
+    message = (str(error).strip() or "no message").splitlines()[0].rstrip(".")
+    message = re.sub(r"facevalue_user_\d+\.", "", message)
+    place = f" ({Path(steps[-1].filename).name}, line {steps[-1].lineno})" if steps else ""
+    return f"{type(error).__name__}: {message}{place}"

@@ -1,0 +1,130 @@
+"""Layer configurations of Keras 1 and 2 (and tf.keras) rewritten as keras 3 takes them; what cannot be is named."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from faces.errors import InputError
+
+CLASSES = {"Convolution2D": "Conv2D", "SeparableConvolution2D": "SeparableConv2D", "Model": "Functional"}
+"""Names that layers had in Keras 1 and 2."""
+OPTIONS = {
+    "nb_filter": "filters",
+    "subsample": "strides",
+    "border_mode": "padding",
+    "dim_ordering": "data_format",
+    "output_dim": "units",
+    "p": "rate",
+    "bias": "use_bias",
+    "batch_input_shape": "batch_shape",
+}
+"""Names that options had in Keras 1 and 2."""
+VALUES = {"data_format": {"tf": "channels_last", "th": "channels_first"}}
+TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint", "_quantizer")
+"""Endings of options that only say how weights were drawn and trained."""
+NEUTRAL: dict[str, tuple] = {
+    "groups": (1,),
+    "time_major": (False,),
+    "ragged": (False,),
+    "sparse": (False,),
+    "mode": (0,),
+    "rank": (2,),
+}
+"""Options that keras 3 dropped, with the values that change nothing."""
+OF_OLD = ("init", "input_dtype", "input_dim", "input_length", "input_shape", "batch_shape", "nb_row", "nb_col")
+"""Options of old configurations that say nothing which the rest does not."""
+MODELS = ("Functional", "Sequential")
+
+
+def modernise(entry: dict[str, Any], keras: ModuleType, path: Path) -> dict[str, Any]:
+    """The configuration of a model or layer, ``{"class_name", "config", ...}``, as keras 3 takes it; layers within
+    too. Raises InputError naming the first layer that keras 3 cannot rebuild without running code of the file."""
+    name = CLASSES.get(entry["class_name"], entry["class_name"])
+    config = entry["config"] if isinstance(entry["config"], dict) else {"name": "sequential", "layers": entry["config"]}
+    _check_known(name, {**entry, "config": config}, keras, path)
+    config = {key: _plain(value) for key, value in config.items() if not key.endswith(TRAINING_ONLY)}
+    if name in MODELS:
+        layers = [modernise(layer, keras, path) for layer in config["layers"]]
+        config["layers"] = _with_input_layer(layers, config["layers"]) if name == "Sequential" else layers
+    elif isinstance(config.get("layer"), dict):
+        config["layer"] = modernise(config["layer"], keras, path)
+    elif hasattr(keras.layers, name):
+        config = _options(name, config, getattr(keras.layers, name), keras, path)
+    module = {"module": "keras.src.models.functional"} if name == "Functional" and "module" in entry else {}
+    return {**entry, "class_name": name, "config": config, **module}
+
+
+def _check_known(name: str, entry: dict[str, Any], keras: ModuleType, path: Path) -> None:
+    remedy = "build the model in code and load it as factory:FILE.py:FUNCTION@weights.h5"
+    layer = entry.get("name") or entry["config"].get("name") or name
+    if name == "Lambda":
+        raise InputError(
+            f"The layer {layer!r} of {path} is a Lambda, which holds Python code that loading would run; it is not "
+            f"run: {remedy}."
+        )
+    module = entry.get("module", "keras")  # .h5 files name no module, and a custom class none that is keras' own
+    known = name in MODELS or hasattr(keras.layers, name) or str(module).startswith("keras.src.ops")
+    if not known or not str(module).startswith("keras"):
+        raise InputError(
+            f"The layer {layer!r} of {path} is of class {name!r}, which is not one of keras' own; "
+            f"layers of keras alone were expected: {remedy}."
+        )
+
+
+def _options(name: str, config: dict[str, Any], layer: type, keras: ModuleType, path: Path) -> dict[str, Any]:
+    """The options of one layer under the names of keras 3. Raises InputError for one that it lacks and that matters."""
+    if "nb_row" in config:
+        config["kernel_size"] = [config["nb_row"], config["nb_col"]]
+    accepted = _accepted(layer, keras.layers.Layer)
+    kept: dict[str, Any] = {}
+    for key, value in config.items():
+        new = key if key in accepted else OPTIONS.get(key, key)
+        if new in accepted:
+            kept[new] = VALUES.get(new, {}).get(value, value) if isinstance(value, str) else value
+        elif new not in OF_OLD and value is not None and value not in NEUTRAL.get(new, ()):
+            raise InputError(
+                f"The layer {config.get('name', name)!r} ({name}) of {path} has the option {key}={value!r}, which "
+                "keras 3 does not know; save the model again with a newer Keras."
+            )
+    axis = kept.get("axis")
+    if name == "BatchNormalization" and isinstance(axis, list) and len(axis) == 1:
+        kept["axis"] = axis[0]
+    return kept
+
+
+def _accepted(layer: type, base: type) -> set[str]:
+    """Options that a layer class or the classes it stands on take by name."""
+    names: set[str] = set()
+    for kind in layer.__mro__:
+        if "__init__" in vars(kind):
+            names |= set(inspect.signature(vars(kind)["__init__"]).parameters)
+        if kind is base:
+            break
+    names |= {"alpha"} if layer.__name__ == "LeakyReLU" else set()
+    return names - {"self", "args", "kwargs"}
+
+
+def _with_input_layer(layers: list[dict[str, Any]], old: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A Sequential's layers with the shape that its first layer used to carry in an input layer of its own."""
+    first = old[0]["config"] if old and isinstance(old[0]["config"], dict) else {}
+    shape = first.get("batch_input_shape")
+    if shape is None or layers[0]["class_name"] == "InputLayer":
+        return layers
+    entry = {
+        "class_name": "InputLayer",
+        "config": {"batch_shape": shape, "name": f"{first.get('name', 'first')}_input"},
+    }
+    extra = {"module": "keras.layers", "registered_name": None} if "module" in layers[0] else {}
+    return [{**entry, **extra}, *layers]
+
+
+def _plain(value: Any) -> Any:
+    """A value without the wrappings of old files: arrays of one number, dtype policies."""
+    if isinstance(value, dict) and value.get("type") == "ndarray":
+        return value["value"]
+    if isinstance(value, dict) and value.get("class_name") in ("Policy", "DTypePolicy"):
+        return value["config"]["name"]
+    return value

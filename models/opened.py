@@ -1,0 +1,190 @@
+"""Someone's network on its way to a Classifier: what its file says, what the person says, what running it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from faces.emotions import PUBLISHED_ORDERS, LabelSet
+from faces.errors import InputError
+from models import probe
+from models.camlayer import find_cam_layer, named_layer
+from models.classifier import Classifier, Preprocessing
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the person said of a model; None where nothing was said."""
+
+    classes: LabelSet | None = None
+    input: Preprocessing | None = None
+    cam_layer: str | None = None
+    allow_pickle: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network and what its file says of it; None where it does not say.
+
+    ``scaling`` are the fields of Preprocessing that map pixel values (low, high, mean, std). ``hookable`` is False
+    for black boxes: no layer can be hooked and no gradient taken. ``notes`` are clauses a person should read.
+    """
+
+    network: nn.Module
+    kind: str
+    name: str
+    path: Path | None
+    layout: str = "NCHW"
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    scaling: dict[str, Any] | None = None
+    hookable: bool = True
+    fingerprint: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """How an error names the model."""
+        return f"the model {self.path or self.name}"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An Opened network whose input and output are known; ``outputs`` classes in the form ``output``."""
+
+    opened: Opened
+    preprocessing: Preprocessing
+    outputs: int
+    output: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def settle(opened: Opened, request: Request) -> Settled:
+    """Find out input and output, and strip a final softmax where it can be. Raises InputError naming --input."""
+    preprocessing, notes = _input(opened, request)
+    outputs, output = probe.output_of(opened.network, preprocessing, opened.subject)
+    if output == "probabilities" and opened.hookable:
+        if probe.strip_softmax(opened.network, probe.example(preprocessing)):
+            output = "logits"
+        else:
+            notes = (*notes, "its softmax cannot be taken off: log-probabilities stand for logits")
+    return Settled(opened, preprocessing, outputs, output, (*opened.notes, *notes))
+
+
+def classifier(opened: Opened, request: Request) -> Classifier:
+    """The Classifier. Raises InputError where classes or input are neither given nor told by the file."""
+    settled = settle(opened, request)
+    labels = _labels(settled, request)
+    cam_layer, reshape, notes = cam_layer_of(settled, request)
+    return Classifier(
+        network=opened.network,
+        labels=labels,
+        preprocessing=settled.preprocessing,
+        kind=opened.kind,
+        name=opened.name,
+        path=str(opened.path) if opened.path else None,
+        output=settled.output,
+        cam_layer=cam_layer,
+        reshape=reshape,
+        fingerprint=opened.fingerprint,
+        card={"notes": [*settled.notes, *notes]},
+    )
+
+
+def describe(preprocessing: Preprocessing) -> str:
+    """An input in words, such as ``48x48 gray, -1..1``."""
+    colour = "gray" if preprocessing.channels == 1 else "rgb"
+    text = f"{preprocessing.height}x{preprocessing.width} {colour}, {preprocessing.low:g}..{preprocessing.high:g}"
+    if preprocessing.mean is None:
+        return text
+    return f"{text}, less {_numbers(preprocessing.mean)}, divided by {_numbers(preprocessing.std or ())}"
+
+
+def _input(opened: Opened, request: Request) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The preprocessing and what was assumed for it."""
+    if request.input is not None:
+        return _checked_input(opened, replace(request.input, layout=opened.layout)), ()
+    channels = opened.channels or probe.channels_of(opened.network)
+    if channels not in (1, 3):
+        found = "cannot be told" if channels is None else f"are {channels}, and 1 or 3 were expected"
+        raise InputError(f"The input channels of {opened.subject} {found}; pass --input, like 48x48,gray,0..1.")
+    height, width = opened.size or _only_size(opened, channels)
+    unscaled = Preprocessing(height, width, channels, layout=opened.layout)
+    if opened.scaling is not None:
+        return replace(unscaled, **opened.scaling), ()
+    preprocessing, reason = probe.value_range(opened.network, unscaled)
+    return preprocessing, (reason,)
+
+
+def _checked_input(opened: Opened, given: Preprocessing) -> Preprocessing:
+    size = (given.height, given.width)
+    channels = opened.channels or probe.channels_of(opened.network)
+    if channels not in (None, given.channels) or opened.size not in (None, size):
+        height, width = opened.size or size
+        colour = "rgb" if channels == 3 else "gray"
+        raise InputError(
+            f"The input {describe(given)} is not what {opened.subject} takes, which is {height}x{width} {colour}; "
+            f"pass --input {height}x{width},{colour},{given.low:g}..{given.high:g}."
+        )
+    return given
+
+
+def _only_size(opened: Opened, channels: int) -> tuple[int, int]:
+    """The input size where the network runs on one size alone. Raises InputError naming --input."""
+    taken = probe.sizes_taken(opened.network, channels, opened.layout)
+    if len(taken) == 1:
+        return taken[0], taken[0]
+    colour = "rgb" if channels == 3 else "gray"
+    found = "takes several input sizes" if taken else "does not tell its input size"
+    raise InputError(
+        f"{_capital(opened.subject)} {found}, and the one it was trained with is needed; pass it as --input, "
+        f"like {taken[0] if taken else 48}x{taken[0] if taken else 48},{colour},0..1."
+    )
+
+
+def _labels(settled: Settled, request: Request) -> LabelSet:
+    number = settled.outputs
+    orders = [order for order in PUBLISHED_ORDERS.values() if len(order) == number]
+    example = ",".join(orders[0]) if orders else "a,b,.. (one name an output)"
+    subject = settled.opened.subject
+    if request.classes is None:
+        raise InputError(
+            f"{_capital(subject)} has {number} outputs and does not name its classes; name them in the order of the "
+            f"outputs: --classes {example}."
+        )
+    if len(request.classes) != number:
+        raise InputError(
+            f"{len(request.classes)} classes were given ({', '.join(request.classes)}) and {subject} has {number} "
+            f"outputs; name each output once, in order: --classes {example}."
+        )
+    return request.classes
+
+
+def cam_layer_of(settled: Settled, request: Request) -> tuple[str | None, str, tuple[str, ...]]:
+    """Layer, reshape and what a person should know of it."""
+    opened = settled.opened
+    if not opened.hookable:
+        if request.cam_layer is not None:
+            raise InputError(
+                f"The CAM layer {request.cam_layer!r} cannot be used: {opened.subject} lets no layer be hooked; "
+                "leave --cam-layer out."
+            )
+        return None, "nchw", ()
+    batch = probe.example(settled.preprocessing)
+    if request.cam_layer is not None:
+        return *named_layer(opened.network, batch, request.cam_layer), ()
+    try:
+        return *find_cam_layer(opened.network, batch), ()
+    except InputError:
+        return None, "nchw", ("no layer keeps positions to the output: maps come from black-box methods",)
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:g}" for value in values)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
