@@ -101,10 +101,10 @@ def shot(rng: np.random.Generator, worse: bool = False) -> Shot:
         pitch=float(np.clip(rng.normal(0, 0.08), -0.25, 0.25)),
         roll=float(np.clip(rng.normal(0, 0.07), -0.25, 0.25)),
         scale=float(rng.uniform(0.37, 0.43)),
-        gain=float(rng.uniform(0.25, 0.45) if worse else rng.uniform(0.75, 1.05)),
+        gain=float(rng.uniform(0.45, 0.65) if worse else rng.uniform(0.75, 1.05)),
         slope=(float(fall * np.cos(angle)), float(fall * np.sin(angle))),
-        blur=float(rng.uniform(1.4, 2.2) if worse else rng.uniform(0, 0.7)),
-        noise=float(rng.uniform(10, 16) if worse else rng.uniform(1, 5)),
+        blur=float(rng.uniform(1.2, 1.9) if worse else rng.uniform(0, 0.7)),
+        noise=float(rng.uniform(3, 6) if worse else rng.uniform(1, 5)),
         background=(_colour(np.clip(top, 0, 255)), _colour(np.clip(top + rng.normal(0, 25, 3), 0, 255))),
     )
 

@@ -115,7 +115,7 @@ def test_a_sidecar_that_does_not_fit_is_one_clear_error(tmp_path, data, columns,
 
 def test_a_file_name_that_stands_for_two_images_is_refused(tmp_path):
     data = open_dataset(write(tmp_path / "d", {"happy/1.png": png(), "sad/1.png": png(), "sad/2.png": png()}))
-    with pytest.raises(InputError, match="'1.png', which stands for several images"):
+    with pytest.raises(InputError, match=r"'1\.png', which stands for several images"):
         join_metadata(data, sidecar(tmp_path, {"image": ["1.png", "2.png"], "sex": ["f", "m"]}))
     joined = join_metadata(data, sidecar(tmp_path, {"image": ["2.png"], "sex": ["m"]}))
     assert list(joined.samples["sex"]) == [None, None, "m"]

@@ -125,7 +125,7 @@ def test_given_classes_decide_what_is_known(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_data_without_images_is_one_clear_error(tmp_path, kind):
-    with pytest.raises(InputError, match="holds no images in a known layout.*SPLIT/LABEL/file"):
+    with pytest.raises(InputError, match=r"holds no images in a known layout.*SPLIT/LABEL/file"):
         open_dataset(write(tmp_path / kind, {"a/readme.txt": b"x"}))
 
 
