@@ -210,6 +210,7 @@ def register(server: Flask, site: Site) -> None:
 
     server.add_url_rule("/media/<slug>/image/<path:sample_id>.png", "face", face)
     server.add_url_rule("/media/<slug>/map/<method>/<target>/<path:sample_id>.png", "map", saliency)
+    server.add_url_rule("/media/<path:_>", "no_media", lambda _: missing("There is no such picture."))
 
 
 def answer_face(site: Site, slug: str, sample_id: str) -> Response:

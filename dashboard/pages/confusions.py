@@ -113,7 +113,7 @@ def cell(view: View) -> Component:
     """The samples of the chosen cells, or the classes most often confused where none is chosen."""
     counts = view.served.counts()
     chosen = chosen_cells(view, counts.classes)
-    pickers = html.Div(
+    choices = html.Div(
         [
             _picker("label", "Label", view, counts.classes),
             _picker("predicted", "Predicted", view, counts.classes),
@@ -125,12 +125,12 @@ def cell(view: View) -> Component:
     )
     if not chosen:
         return html.Div(
-            [shell.section("Choose a cell", pickers, note="Here, or by a click in the matrix."), most_confused(view)]
+            [shell.section("Choose a cell", choices, note="Here, or by a click in the matrix."), most_confused(view)]
         )
     look = gallery.look_of(view)
     found = find(view.served.samples, view.query.change(status="ok"), 60)
     head = [
-        pickers,
+        choices,
         html.Div(map_controls(view), className="controls"),
         html.P(look.sentence(), className="note"),
         gallery.legend(view),

@@ -169,7 +169,7 @@ def by_class(view: View, attribute: str) -> Component:
 def differences(view: View, attribute: str) -> Component:
     """Every group against the reference."""
     frame = compared(view, attribute)
-    reference = reference_of(view, attribute)
+    reference, shown = reference_of(view, attribute), view.query.choice("rows", ("", "all"), "")
     if frame.empty:
         return shell.section("Differences", shell.message("Nothing to compare", "There is only one group."))
     columns = [
@@ -205,6 +205,9 @@ def differences(view: View, attribute: str) -> Component:
     return shell.section(
         f"Differences to {reference}",
         *difference_figure(view, frame),
+        controls.segmented(
+            "rows", "The table shows", (("", "accuracy and the chosen metric"), ("all", "every metric")), shown, ""
+        ),
         table(view, PATH, frame, columns, f"Differences to {reference}, in points; images: group / reference"),
         note=difference_note(view, attribute, reference),
     )
@@ -234,19 +237,24 @@ def difference_note(view: View, attribute: str, reference: str) -> str:
 
 
 def compared(view: View, attribute: str) -> pd.DataFrame:
-    """The differences to the chosen reference: the audit's own, or counted anew for another."""
+    """The differences to the chosen reference: the audit's own, or counted anew for another.
+
+    Groups under the chosen size are left out, and so are metrics other than accuracy and the chosen one unless the
+    address asks for all.
+    """
     reference = reference_of(view, attribute)
     minimum = view.query.number("minimum", SMALLEST, 1, 100000)
-    own = _rows(view, "disparities", attribute)
-    if reference in set(own["reference"]):
-        frame = own
-    else:
+    frame = _rows(view, "disparities", attribute)
+    if reference not in set(frame["reference"]):
         from audit import fairness
 
         mix = np.array([view.run.result("fairness")["mix"][name] for name in view.run.classes])
         frame = fairness.disparities(view.served.counts(attribute), mix, reference, minimum).assign(p_adjusted=np.nan)
-    large = (frame["n_group"] >= minimum) | (frame["class"].notna())
-    return frame[large].dropna(subset=["difference"])
+    sizes = _rows(view, "groups", attribute).set_index("group")["n"]
+    large = frame["group"].map(sizes) >= minimum
+    metrics = {"accuracy", "standardised_accuracy", view.query.get("metric", "recall")}
+    wanted = frame["metric"].isin(metrics) | (view.query.get("rows") == "all")
+    return frame[large & wanted].dropna(subset=["difference"])
 
 
 def notes(view: View) -> Component:

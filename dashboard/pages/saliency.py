@@ -92,8 +92,9 @@ def map_controls(view: View) -> list[Component]:
     targets = [*named, *view.run.classes]
     if look.contrast and look.target not in [target for target, *_ in targets]:
         targets.append((look.target, look.target.replace(MINUS, " minus ")))
+    several = [controls.select("method", "Method", methods, look.method, methods[0])] if len(methods) > 1 else []
     return [
-        controls.select("method", "Method", methods, look.method, methods[0]),
+        *several,
         controls.select("target", "Map of", targets, look.target, PREDICTED),
         controls.segmented("scaling", "Scaled", ((OWN, "each by itself"), (SHARED, "all alike")), look.scaling, OWN),
         controls.map_display(look.contrast),
