@@ -14,9 +14,11 @@ from reports.chapters import audited, calibration, confusions, data, fairness, l
 from reports.document import Block, Chapter, Document
 from reports.html import render_html
 from reports.json_report import render_json
+from reports.pdf import render_pdf
 
 FORMATS: dict[str, Callable[[AuditRun, Document], bytes]] = {
     "report.html": lambda run, document: render_html(document),
+    "report.pdf": lambda run, document: render_pdf(document),
     "report.json": render_json,
 }
 """File name -> what makes it."""

@@ -25,7 +25,7 @@ def render_json(run: AuditRun, document: Document) -> bytes:
         {
             "key": chapter.key,
             "title": chapter.title,
-            "blocks": [_block(number, block) for number, block in blocks],
+            "blocks": [block_dict(number, block) for number, block in blocks],
         }
         for chapter, blocks in document.numbered()
     ]
@@ -40,7 +40,8 @@ def render_json(run: AuditRun, document: Document) -> bytes:
     return (as_json({**summary(run), "document": about}) + "\n").encode()
 
 
-def _block(number: int, block: Block) -> dict:
+def block_dict(number: int, block: Block) -> dict:
+    """One block as JSON-safe values; ``number`` counts tables, figures and galleries."""
     match block:
         case Table():
             return {"type": "table", "number": number, "caption": block.caption, "columns": block.columns,

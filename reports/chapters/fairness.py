@@ -12,6 +12,7 @@ from audit.family import ALPHA, CELL, WIDEST
 from audit.run import AuditRun
 from audit.sentences import of_group
 from reports import figures
+from reports.chapters.confusions import WIDEST_TABLE
 from reports.document import Block, Bullets, Chapter, Figure, Heading, Paragraph, Table, table
 from reports.words import images, known, listed, percent, points, probability, signed, signed_span, spaced, span, whole
 
@@ -71,9 +72,10 @@ def _attribute(run: AuditRun, attribute: str, counts: Counts, accuracy: float) -
         ),
     ]
     if len(parts):
-        blocks += [_gaps_table(pairs, parts, power, name)]
+        blocks.append(_gaps_table(pairs, parts, power, name))
+    if len(counts.classes) <= WIDEST_TABLE:
+        blocks.append(_recall_table(counts, name))
     blocks += [
-        _recall_table(counts, name),
         Figure(
             f"recall_{attribute}",
             f"Recall of each class by {name}",
@@ -180,12 +182,12 @@ def _gap(row: pd.Series) -> str:
 
 
 def _recall_table(counts: Counts, name: str) -> Table:
-    heads = ["class", *(f"#{group}" for group in counts.groups)]
     recall, right, labelled = confusion.recall(counts.table), counts.correct, counts.labelled
     rows = [
-        [label, *(_share(recall[g, k], right[g, k], labelled[g, k]) for g in range(len(counts.groups)))]
-        for k, label in enumerate(counts.classes)
+        [group, *(_share(recall[g, k], right[g, k], labelled[g, k]) for k in range(len(counts.classes)))]
+        for g, group in enumerate(counts.groups)
     ]
+    heads = ["group", *(f"#{name}" for name in counts.classes)]
     return table(f"Recall of each class by {name}: share, and images recognised of images labelled", heads, rows)
 
 
