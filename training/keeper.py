@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
+
+from training.schedule import Clock
 
 LAST, BEST = "last.ckpt", "best.safetensors"
 
@@ -18,23 +19,18 @@ class Keeper(Callback):
     Stops the training when ``patience`` epochs (0: never) brought nothing better.
     """
 
-    def __init__(self, folder: Path, patience: int) -> None:
-        self.folder, self.patience = folder, patience
+    def __init__(self, folder: Path, patience: int, clock: Clock) -> None:
+        self.folder, self.patience, self.clock = folder, patience, clock
         self.best, self.best_epoch = -1.0, -1
-        self.seconds, self._since = 0.0, time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "seconds": self.seconds}
+        return {"best": self.best, "best_epoch": self.best_epoch, "seconds": self.clock.seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.best_epoch, self.seconds = state["best"], state["best_epoch"], state["seconds"]
-
-    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
-        self._since = time.monotonic()
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.clock.go_on_from(state["seconds"])
 
     def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
-        now = time.monotonic()
-        self.seconds, self._since = self.seconds + now - self._since, now
         reached = float(trainer.callback_metrics["val_accuracy"])
         if reached > self.best:
             self.best, self.best_epoch = reached, trainer.current_epoch

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
+from copy import deepcopy
 
 import torch
 from lightning.pytorch import LightningModule
@@ -15,6 +15,7 @@ from training.augment import Augmentation, mixed
 from training.balance import class_weights
 from training.memory import Faces
 from training.recipe import Recipe
+from training.schedule import Clock, rate_share
 
 AVERAGE_START = 10
 """The average follows the weights quickly at first: its decay is at most (1 + step) / (AVERAGE_START + step)."""
@@ -52,12 +53,18 @@ class Learner(LightningModule):
     """Trains ``network`` on ``training`` and judges the averaged weights on ``validation``."""
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        training: Faces,
+        validation: Faces,
+        clock: Clock,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.recipe, self.preprocessing = recipe, preprocessing
+        self.average = deepcopy(self.network).requires_grad_(False)
+        self.recipe, self.preprocessing, self.clock = recipe, preprocessing, clock
         self.training_faces, self.validation_faces = training, validation
         kept = recipe.augment.model_dump(exclude={"mixup", "cutmix"})
         self.augmentation = Augmentation(**kept)
@@ -65,10 +72,17 @@ class Learner(LightningModule):
         self.loss = nn.CrossEntropyLoss(weights, label_smoothing=recipe.learn.label_smoothing)
 
     @property
+    def progress(self) -> float:
+        """Share of the training that is done, 0..1: of its steps or of its minutes, whichever is further."""
+        learn = self.recipe.learn
+        steps = self.global_step / max(1, int(self.trainer.estimated_stepping_batches))
+        return min(1.0, max(steps, self.clock.seconds / (60 * learn.minutes) if learn.minutes else 0.0))
+
+    @property
     def size(self) -> int:
-        """Side of this epoch's images, in pixels."""
+        """Side of the next batch's images, in pixels."""
         sizes = self.recipe.learn.sizes or (self.recipe.model.size,)
-        return sizes[min(len(sizes) - 1, self.current_epoch * len(sizes) // self.recipe.learn.epochs)]
+        return sizes[min(len(sizes) - 1, int(self.progress * len(sizes)))]
 
     def train_dataloader(self) -> DataLoader:
         seed = self.recipe.learn.seed * 100_003 + self.current_epoch
@@ -81,6 +95,11 @@ class Learner(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(self.recipe.learn.seed * 100_003 + self.current_epoch + 1_000_000 * self.global_rank)
+
+    def on_train_batch_start(self, *_: object) -> None:
+        share = rate_share(self.progress, self.recipe.learn.schedule, self.recipe.learn.warmup)
+        for group in self.optimizers().param_groups:
+            group["lr"] = group["initial_lr"] * share
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
         images, targets, _ = batch
@@ -101,6 +120,8 @@ class Learner(LightningModule):
                 value.lerp_(own[name], 1 - decay)
             else:
                 value.copy_(own[name])
+        if self.recipe.learn.minutes and self.progress >= 1:
+            self.trainer.should_stop = True
 
     def on_validation_epoch_start(self) -> None:
         self.average.eval()
@@ -120,36 +141,18 @@ class Learner(LightningModule):
         std = torch.tensor(self.preprocessing.std or 1.0, device=pixels.device).reshape(1, -1, 1, 1)
         return ((pixels / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
-    def configure_optimizers(self) -> dict[str, object]:
-        learn, steps = self.recipe.learn, int(self.trainer.estimated_stepping_batches)
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         groups = self.parameter_groups()
-        if learn.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, lr=learn.rate, momentum=0.9, nesterov=True)
-        else:
-            optimizer = torch.optim.AdamW(groups, lr=learn.rate)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.schedule(optimizer, steps), "interval": "step"},
-        }
+        if self.recipe.learn.optimizer == "sgd":
+            return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
+        return torch.optim.AdamW(groups)
 
     def parameter_groups(self) -> list[dict[str, object]]:
-        """Weights with decay, then biases and normalisation without."""
-        trained = [weight for weight in self.network.parameters() if weight.requires_grad]
-        return [
-            {"params": [w for w in trained if w.ndim > 1], "weight_decay": self.recipe.learn.weight_decay},
-            {"params": [w for w in trained if w.ndim <= 1], "weight_decay": 0.0},
-        ]
-
-    def schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-        """The rate over all steps, as a share of the recipe's."""
+        """Weights with decay, then biases and normalisation without; ``initial_lr`` is each group's highest rate."""
         learn = self.recipe.learn
-        rise = max(1, round(learn.warmup * steps))
-        if learn.schedule == "onecycle":
-            rates = [group["lr"] for group in optimizer.param_groups]
-            share = min(0.99, max(1e-6, rise / steps))
-            return torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps, pct_start=share, div_factor=20)
-        warm = torch.optim.lr_scheduler.LinearLR(optimizer, 0.05, total_iters=rise)
-        if learn.schedule == "constant":
-            return warm
-        fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps - rise))
-        return torch.optim.lr_scheduler.SequentialLR(optimizer, [warm, fall], [rise])
+        trained = [weight for weight in self.network.parameters() if weight.requires_grad]
+        shared = {"lr": learn.rate, "initial_lr": learn.rate}
+        return [
+            {"params": [w for w in trained if w.ndim > 1], "weight_decay": learn.weight_decay, **shared},
+            {"params": [w for w in trained if w.ndim <= 1], "weight_decay": 0.0, **shared},
+        ]

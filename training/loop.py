@@ -22,6 +22,7 @@ from training.keeper import BEST, LAST, Keeper
 from training.learner import Learner
 from training.memory import Faces
 from training.recipe import Recipe
+from training.schedule import Clock
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ def run(
     network = catalogue.build(
         recipe.model.network, len(training.labels), recipe.model.channels, recipe.model.pretrained
     )
-    learner = Learner(network, recipe, preprocessing, training, validation)
-    keeper = Keeper(work, recipe.learn.patience)
+    clock = Clock()
+    learner = Learner(network, recipe, preprocessing, training, validation, clock)
+    keeper = Keeper(work, recipe.learn.patience, clock)
     last = work / LAST
     with _quiet():
         trainer = Trainer(
@@ -61,7 +63,7 @@ def run(
         trainer.fit(learner, ckpt_path=last if last.is_file() else None, weights_only=True)
     learner.average.load_state_dict(load_file(work / BEST))
     return learner.average.cpu().to(memory_format=torch.contiguous_format), Outcome(
-        trainer.current_epoch, keeper.best_epoch, keeper.seconds
+        trainer.current_epoch, keeper.best_epoch, clock.seconds
     )
 
 

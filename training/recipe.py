@@ -59,13 +59,16 @@ class Augment(Part):
 class Learn(Part):
     """How weights are moved.
 
-    ``warmup`` is the share of all steps in which the rate rises; ``sizes`` are image sides in pixels, each used for
-    an equal share of the epochs (empty: the network's size throughout); ``average`` is the decay of the moving
-    average of the weights, which is what is judged and kept (0: the weights themselves); ``patience`` is the number
-    of epochs without a better validation accuracy after which training stops (0: never).
+    ``minutes`` bounds the wall clock (0: no bound): where the machine is too slow for all ``epochs``, the schedule is
+    run through faster and the training ends in time. ``warmup`` is the share of the training in which the rate
+    rises; ``sizes`` are image sides in pixels, each used for an equal share (empty: the network's size throughout).
+    ``average`` is the decay of the moving average of the weights, which is what is judged and kept (0: the weights
+    themselves); ``patience`` is the number of epochs without a better validation accuracy after which training stops
+    (0: never).
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
+    minutes: NotNegative = 0.0
     batch: Annotated[int, Field(ge=2, le=65_536)] = 128
     optimizer: Literal["adamw", "sgd"] = "adamw"
     schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
