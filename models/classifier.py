@@ -74,7 +74,11 @@ class Preprocessing:
         values = values * ((self.high - self.low) / 255.0) + self.low
         if self.mean is not None and self.std is not None:
             values = (values - torch.tensor(self.mean)) / torch.tensor(self.std)
-        return values if self.layout == "NHWC" else values.permute(0, 3, 1, 2).contiguous()
+        if self.layout == "NHWC":
+            return values
+        if self.channels == 1:  # permuted, one channel passes for channels-last memory, which networks' .view() fails on
+            return values.reshape(len(values), 1, self.height, self.width)
+        return values.permute(0, 3, 1, 2).contiguous()
 
 
 @dataclass(frozen=True)
