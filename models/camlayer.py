@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,8 @@ from faces.errors import InputError
 
 SMALLEST = 2
 """Height and width that a map must have at least: a 1x1 output has no positions left."""
+LOOSE = 0.25
+"""How far a map's proportions may be from the input's (borders cut off by convolutions), relative to its height."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,14 @@ def candidates(network: nn.Module, example: torch.Tensor) -> tuple[Candidate, ..
 def find_cam_layer(network: nn.Module, example: torch.Tensor) -> tuple[str, str]:
     """Name and reshape (``nchw``, ``nhwc`` or ``tokens:H,W,SKIP``) of the last layer with positions.
 
-    Where one map is the output of several nested layers, the outermost is named. Raises InputError where no layer
+    Where one map is the output of several nested layers, the outermost is named; of a transformer's layers only
+    those as wide as its tokens count (not queries and keys, for one). Raises InputError where no layer
     has any.
     """
     found = candidates(network, example)
     for candidate in reversed(found):
-        if _reaches_output(network, example, candidate):
+        inner = candidate.reshape.startswith("tokens") and candidate.channels != found[-1].channels
+        if not inner and _reaches_output(network, example, candidate):
             return candidate.name, candidate.reshape
     raise InputError(
         "The network has no layer whose output keeps positions (at least 2x2) and moves the result, so no class "
@@ -87,28 +91,22 @@ def named_layer(network: nn.Module, example: torch.Tensor, name: str) -> tuple[s
 
 def _positions(output: torch.Tensor, example: torch.Tensor, network: nn.Module) -> tuple[str, int, int, int] | None:
     """(reshape, height, width, channels) of an output, or None where it has no positions."""
-    if output.ndim == 4:
-        if _channels_last(output, example):
-            return "nhwc", output.shape[1], output.shape[2], output.shape[3]
-        return "nchw", output.shape[2], output.shape[3], output.shape[1]
     if output.ndim == 3:
         return _tokens(output, network)
-    return None
-
-
-def _channels_last(output: torch.Tensor, example: torch.Tensor) -> bool:
-    """Whether (N, a, b, c) is (N, h, w, C): a map keeps the input's proportions and is not larger than it.
-
-    Where both readings fit, the input's own layout decides.
-    """
+    if output.ndim != 4:
+        return None
     nhwc_input = example.shape[-1] in (1, 3) and example.shape[1] not in (1, 3)
-    height, width = example.shape[1:3] if nhwc_input else example.shape[2:4]
+    size = example.shape[1:3] if nhwc_input else example.shape[2:4]
     _, a, b, c = output.shape
+    if _like(a, b, size) and (nhwc_input or not _like(b, c, size)):
+        return "nhwc", a, b, c
+    return ("nchw", b, c, a) if _like(b, c, size) else None
 
-    def fits(h: int, w: int) -> bool:
-        return h <= height and w <= width and abs(h - w * height / width) <= 1
 
-    return fits(a, b) and (nhwc_input or not fits(b, c))
+def _like(height: int, width: int, size: Sequence[int]) -> bool:
+    """Whether a map of that height and width keeps the proportions of an input of ``size``, and is not larger."""
+    wanted = width * size[0] / size[1]
+    return height <= size[0] and width <= size[1] and abs(height - wanted) <= max(1, LOOSE * height)
 
 
 def _tokens(output: torch.Tensor, network: nn.Module) -> tuple[str, int, int, int] | None:

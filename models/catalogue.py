@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import pickle
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from faces.errors import InputError
 from models import networks
+from models.statedict import read_weights, rename
 
 OWN: dict[str, Callable[[int, int], nn.Module]] = {
     "compact": networks.compact,
     "tiny": networks.tiny,
     "separable": networks.separable,
 }
+SHIPPED = Path(__file__).parent / "weights"
 TIMM_DOWNLOAD = "timm"
 """The value of ``pretrained`` that lets timm fetch the weights it publishes."""
 
@@ -50,13 +51,15 @@ def build(name: str, classes: int, channels: int = 1, pretrained: str | None = N
 
 
 def take_weights(network: nn.Module, file: Path) -> int:
-    """Copy every tensor of ``file`` whose name and shape fit; returns how many did. Never unpickles code.
+    """Copy every tensor of ``file`` whose name (prefixes aside) and shape fit; returns how many did.
 
-    A head for other classes is left as it was drawn. Raises InputError where the file cannot be read or less than
-    half of the network's tensors are in it.
+    A head for other classes is left as it was drawn; pickled code is never run. Raises InputError where the file
+    cannot be read or less than half of the network's tensors are in it.
     """
-    found = _tensors(file)
+    if not file.is_file():
+        raise InputError(f"The pretrained weights {file} are not there; give the path of a .safetensors or .pt file.")
     own = network.state_dict()
+    found = rename(read_weights(file), list(own))
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if 2 * len(fitting) < len(own):
         raise InputError(
@@ -65,6 +68,23 @@ def take_weights(network: nn.Module, file: Path) -> int:
         )
     network.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+def shipped() -> dict[str, Path]:
+    """The checkpoint folders that come with the project, by name."""
+    return {card.parent.name: card.parent for card in sorted(SHIPPED.glob("*/card.json"))}
+
+
+def listing() -> Iterator[str]:
+    """Lines for people: our networks, the shipped checkpoints with their figures, and how to reach timm's."""
+    for name, builder in OWN.items():
+        yield f"{name:<20} {(builder.__doc__ or '').strip()}"
+    for name, folder in shipped().items():
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        test = card.get("figures", {}).get("test", {})
+        figure = f"{test['accuracy']:.1%} on {test['n']} test images" if test.get("n") else "no test figures"
+        yield f"{name:<20} A checkpoint, {len(card['classes'])} classes, {figure}: {folder}"
+    yield f"{'timm names':<20} Any of timm's {len(names()) - len(OWN)} networks, such as resnet18 or mobilenetv2_100."
 
 
 def _known_to_timm(name: str) -> None:
@@ -86,23 +106,3 @@ def _from_timm(name: str, classes: int, channels: int, download: bool) -> nn.Mod
         return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels)
     except (RuntimeError, OSError, ValueError, TypeError) as reason:
         raise InputError(f"timm could not build the network {name!r}: {reason}".rstrip(".") + ".") from reason
-
-
-def _tensors(file: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not file.is_file():
-        raise InputError(f"The weights {file} are not there; give the path of a .safetensors, .pt or .pth file.")
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as reason:
-        raise InputError(
-            f"The weights {file} cannot be read as tensors alone ({type(reason).__name__}); "
-            "save the state dict as .safetensors and give that."
-        ) from reason
-    for key in ("state_dict", "model_state_dict", "model"):
-        state = state.get(key, state) if isinstance(state, dict) else state
-    return {str(k).removeprefix("module."): v for k, v in dict(state).items() if isinstance(v, torch.Tensor)}

@@ -1,0 +1,67 @@
+"""Our own networks and the catalogue: shapes, sizes, names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from faces.errors import InputError
+from models import catalogue
+from models.camlayer import candidates
+
+
+@pytest.mark.parametrize("name", catalogue.OWN)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_own_networks_give_logits_from_a_map_of_at_least_six_by_six(name: str, channels: int) -> None:
+    network = catalogue.build(name, 5, channels).eval()
+    images = torch.zeros(2, channels, 48, 48)
+    with torch.no_grad():
+        assert network(images).shape == (2, 5)
+    last = candidates(network, images)[-1]
+    assert min(last.height, last.width) >= 6
+
+
+@pytest.mark.parametrize("name", catalogue.OWN)
+def test_own_networks_are_compact(name: str) -> None:
+    assert sum(weight.numel() for weight in catalogue.build(name, 7).parameters()) < 3_000_000
+
+
+def test_a_timm_name_is_built_with_the_classes_and_channels_asked_for() -> None:
+    network = catalogue.build("resnet18", 4, 1).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(1, 1, 64, 64)).shape == (1, 4)
+
+
+def test_an_unknown_name_answers_with_near_ones() -> None:
+    with pytest.raises(InputError, match=r"'resnet81' is neither ours nor timm's; did you mean resnet18"):
+        catalogue.build("resnet81", 7)
+
+
+def test_timm_publishes_nothing_for_our_own() -> None:
+    with pytest.raises(InputError, match="no weights for the network 'tiny'"):
+        catalogue.build("tiny", 7, pretrained="timm")
+
+
+def test_pretrained_weights_from_a_file_keep_a_new_head(tmp_path: Path) -> None:
+    source = catalogue.build("tiny", 7)
+    save_file({f"module.{name}": value for name, value in source.state_dict().items()}, tmp_path / "w.safetensors")
+    network = catalogue.build("tiny", 4, pretrained=str(tmp_path / "w.safetensors"))
+    first = "features.0.0.weight"
+    assert torch.equal(network.state_dict()[first], source.state_dict()[first])
+    assert network.classify.out_features == 4
+
+
+def test_pretrained_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="at least half were expected"):
+        catalogue.build("tiny", 7, pretrained=str(tmp_path / "w.safetensors"))
+    with pytest.raises(InputError, match="are not there"):
+        catalogue.build("tiny", 7, pretrained=str(tmp_path / "none.safetensors"))
+
+
+def test_the_listing_names_every_own_network() -> None:
+    lines = list(catalogue.listing())
+    assert all(any(line.startswith(name) for line in lines) for name in catalogue.OWN)
