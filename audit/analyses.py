@@ -49,7 +49,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     pairs = confusion.confusable_pairs(counts)
     found = [
         *findings.data_findings(samples, copies),
-        *findings.model_findings(counts, pairs, bins, samples, bool(manifest.get("model", {}).get("trained_on"))),
+        *findings.model_findings(counts, pairs, bins, samples, bool((manifest["model"] or {}).get("trained_on"))),
         *findings.fairness_findings(comparisons, attributes),
         *findings.label_findings(samples, issues is not None),
     ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import numpy as np
 import pandas as pd
-import pytest
 from fairlearn.metrics import MetricFrame, count, equalized_odds_difference, false_positive_rate, selection_rate
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +26,8 @@ from tests.reference import stats as slow
 from tests.unit.stats_tables import CLASSES, tables
 
 NAN = float("nan")
+CASES = int(os.environ.get("FACEVALUE_CASES", "100"))
+"""benchmarks/metrics.py runs 1,000."""
 
 
 def _macro_f1(y_true: pd.Series, y_pred: pd.Series) -> float:
@@ -61,8 +63,7 @@ def by_group(table: pd.DataFrame, names: list[str], one: str) -> pd.DataFrame:
     return metric_frame.by_group.dropna(how="all")
 
 
-@pytest.mark.timeout(900)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=CASES, deadline=None)
 @given(
     tables(smallest=5, largest=60, missing=False),
     st.sampled_from([["race"], ["gender"], ["race", "gender"]]),
@@ -83,7 +84,7 @@ def test_group_metrics_equal_fairlearn_and_scikit_learn(table: pd.DataFrame, nam
         np.testing.assert_allclose(own, expected[name].astype(float), atol=1e-12, err_msg=name)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=CASES, deadline=None)
 @given(tables(largest=80))
 def test_per_class_figures_equal_scikit_learn(table: pd.DataFrame) -> None:
     frame = confusion.per_class(count_table(table, CLASSES), np.random.default_rng(0), replicates=20)
@@ -96,7 +97,7 @@ def test_per_class_figures_equal_scikit_learn(table: pd.DataFrame) -> None:
     np.testing.assert_allclose(frame["f1"], f1, atol=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=CASES // 2, deadline=None)
 @given(tables(smallest=20, missing=False))
 def test_equalised_odds_equal_fairlearns_for_two_groups(table: pd.DataFrame) -> None:
     counts = count_table(table, CLASSES, ("gender",))
@@ -112,7 +113,7 @@ def test_equalised_odds_equal_fairlearns_for_two_groups(table: pd.DataFrame) -> 
         assert row["difference_low"] - 1e-12 <= row["difference"] <= row["difference_high"] + 1e-12
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=CASES // 2, deadline=None)
 @given(tables(smallest=20), st.integers(0, 2**32 - 1))
 def test_top_two_accuracy_and_calibration_equal_image_by_image(table: pd.DataFrame, seed: int) -> None:
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(len(CLASSES)), len(table))

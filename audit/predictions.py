@@ -1,0 +1,247 @@
+"""An audit with no model at hand: a table of labels, predictions or probabilities, and attributes.
+
+The run folder it writes is like any other, without pixels, embeddings and maps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from audit.analyses import analyse
+from audit.jsonsafe import as_json
+from audit.run import SCHEMA_VERSION, AuditRun
+from faces.attributes import (
+    KEY_COLUMNS,
+    LABEL_COLUMNS,
+    SPLIT_COLUMNS,
+    attribute_columns,
+    find_column,
+    read_table,
+)
+from faces.dataset import OK, UNKNOWN_LABEL, UNLABELLED, UNREADABLE
+from faces.emotions import LabelSet, canonical
+from faces.errors import InputError
+
+TRUE_COLUMNS = ("label", "y_true", "true", "truth", "ground_truth", "actual", "gold", *LABEL_COLUMNS[1:])
+PREDICTED_COLUMNS = ("predicted", "prediction", "pred", "y_pred", "predicted_label", "output")
+PROBABILITY_PREFIXES = ("probability_", "prob_", "p_", "score_", "")
+"""A column of probabilities is a class's name behind one of these."""
+LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A table understood: ``samples`` as in a run (without what analyses add), ``probabilities`` (N, K) or all NaN."""
+
+    samples: pd.DataFrame
+    probabilities: np.ndarray
+    labels: LabelSet
+    attributes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def audit_predictions(
+    path: Path | str,
+    out: Path | str,
+    classes: LabelSet | None = None,
+    attributes: Sequence[str] | None = None,
+    seed: int = 0,
+) -> AuditRun:
+    """Audit the table at ``path`` (.csv or .parquet) into the folder ``out``, and open the finished run.
+
+    Raises InputError for a table that cannot be understood, unknown attributes and a folder that is in use.
+    """
+    started, path, out = time.perf_counter(), Path(path), Path(out)
+    given = read_predictions(path, classes, attributes)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists already; a new or empty folder was expected: pass another --out, or remove it.")
+    out.mkdir(parents=True, exist_ok=True)
+    given.samples.to_parquet(out / "samples.parquet", index=False)
+    np.save(out / "probabilities.npy", given.probabilities)
+    manifest = _manifest(path, out, given, seed)
+    analyse(out, manifest, seed)
+    timing = {"inference_s": None, "pass_s": None, "total_s": time.perf_counter() - started}
+    (out / "timing.json").write_text(as_json(timing))
+    (out / "manifest.json").write_text(as_json(manifest))
+    return AuditRun.open(out)
+
+
+def read_predictions(
+    path: Path, classes: LabelSet | None = None, attributes: Sequence[str] | None = None
+) -> Predictions:
+    """Understand a table of predictions.
+
+    Columns, whatever their case: the label (TRUE_COLUMNS); the prediction (PREDICTED_COLUMNS) or one column of
+    probabilities a class (``prob_happy``, ``happy``), or both; a name or id (else the row number); a split; votes; and
+    attributes. Raises InputError naming what is missing or out of range.
+    """
+    table = read_table(path)
+    if table.empty:
+        raise InputError(f"The table {path} has no rows; one row an image was expected: check the file.")
+    label_column = find_column(table, TRUE_COLUMNS)
+    if label_column is None:
+        raise InputError(
+            f"The table {path} has no column of labels among {', '.join(table.columns[:12])}; one called label or "
+            "y_true was expected: rename it."
+        )
+    predicted_column = find_column(table, PREDICTED_COLUMNS)
+    label = _names(table[label_column])
+    predicted = None if predicted_column is None else _names(table[predicted_column])
+    columns = _probability_columns(table, classes, label)
+    if predicted is None and not columns:
+        raise InputError(
+            f"The table {path} has neither a column of predictions (called predicted or y_pred) nor one of "
+            "probabilities for each class (called prob_happy or happy): add one of them."
+        )
+    labels = classes or LabelSet(tuple(columns)) if columns else classes or _classes_met(label, predicted)
+    probabilities = _probabilities(table, columns, labels, path)
+    samples, notes = _samples(table, labels, label, predicted, probabilities)
+    used = {label_column, predicted_column, *columns.values()}
+    described, known, left_out = attribute_columns(table.drop(columns=[name for name in used if name is not None]))
+    chosen = _chosen(known, attributes)
+    keep = {name: values for name, values in described.items() if name in chosen or name not in known}
+    samples = samples.assign(**{name: _text(values) if name in chosen else values for name, values in keep.items()})
+    return Predictions(samples, probabilities, labels, chosen, (*notes, *left_out))
+
+
+def _names(column: pd.Series) -> pd.Series:
+    """Canonical class names as str, missing where empty; numbers are taken as names."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    names = {value: canonical(str(value)) or None for value in column.dropna().unique()}
+    return _text(column.map(names))
+
+
+def _text(values: pd.Series) -> pd.Series:
+    return values.astype("str").where(values.notna(), None).astype("str")
+
+
+def _classes_met(label: pd.Series, predicted: pd.Series | None) -> LabelSet:
+    met = {*label.dropna().unique(), *(() if predicted is None else predicted.dropna().unique())}
+    return LabelSet.of(met)
+
+
+def _probability_columns(table: pd.DataFrame, classes: LabelSet | None, label: pd.Series) -> dict[str, str]:
+    """Class name -> column, in the table's order; the first prefix that covers all classes asked for, or met."""
+    numeric = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
+    wanted = set(classes or label.dropna().unique())
+    for prefix in PROBABILITY_PREFIXES:
+        found = {
+            canonical(name[len(prefix) :]): name
+            for name in numeric
+            if name.lower().startswith(prefix) and (prefix or canonical(name) in wanted)
+        }
+        if len(found) > 1 and (wanted <= set(found) if classes or not prefix else len(wanted & set(found)) > 1):
+            return found
+    return {}
+
+
+def _probabilities(table: pd.DataFrame, columns: dict[str, str], labels: LabelSet, path: Path) -> np.ndarray:
+    """float32 (N, K) in the classes' order; NaN rows where any is missing, all NaN where there are none."""
+    if not columns:
+        return np.full((len(table), len(labels)), np.nan, dtype=np.float32)
+    values = table[[columns[name] for name in labels]].to_numpy(dtype=np.float64)
+    values[np.isnan(values).any(axis=1)] = np.nan
+    total = values.sum(axis=1)
+    bad = ~np.isnan(total) & ((values < 0).any(axis=1) | (np.abs(total - 1) > 0.01))
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            f"The probabilities in row {row + 2} of {path} are {', '.join(f'{value:g}' for value in values[row])} and "
+            f"sum to {total[row]:g}; numbers from 0 to 1 that sum to 1 were expected: apply softmax to scores first."
+        )
+    return (values / total[:, None]).astype(np.float32)
+
+
+def _samples(
+    table: pd.DataFrame, labels: LabelSet, label: pd.Series, predicted: pd.Series | None, probabilities: np.ndarray
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    names = np.array(labels.names, dtype=object)
+    best = np.sort(np.nan_to_num(probabilities), axis=1)
+    likeliest = pd.Series(names[np.nan_to_num(probabilities).argmax(axis=1)], index=table.index, dtype="str")
+    likeliest = likeliest.where(~np.isnan(probabilities[:, 0]), None)
+    notes: tuple[str, ...] = ()
+    if predicted is None:
+        predicted = likeliest
+    else:
+        differ = int((predicted.notna() & likeliest.notna() & (predicted != likeliest)).sum())
+        if differ:
+            notes = (
+                f"In {differ} rows the prediction is not the class of highest probability; it was taken as given.",
+            )
+    unknown = ~predicted.isin(labels.names)
+    status = np.select(
+        [unknown.to_numpy(), label.isna().to_numpy(), ~label.isin(labels.names).to_numpy()],
+        [UNREADABLE, UNLABELLED, UNKNOWN_LABEL],
+        OK,
+    )
+    blank = np.isnan(probabilities[:, 0])
+    sample_id = _sample_ids(table)
+    split = find_column(table, SPLIT_COLUMNS)
+    samples = {
+        "sample_id": sample_id,
+        "content_id": pd.Series(None, index=table.index, dtype="str"),
+        "path": sample_id,
+        "split": pd.Series(None, index=table.index, dtype="str") if split is None else _text(table[split]),
+        "label": label,
+        "predicted": predicted.where(~unknown, None),
+        "confidence": np.where(blank, np.nan, best[:, -1]).astype(np.float32),
+        "margin": np.where(blank, np.nan, best[:, -1] - best[:, -2]).astype(np.float32),
+        "status": pd.Series(status, index=table.index, dtype="str"),
+        "reason": pd.Series(np.where(unknown, "no prediction among the classes", None), index=table.index, dtype="str"),
+    }
+    return pd.DataFrame(samples), notes
+
+
+def _sample_ids(table: pd.DataFrame) -> pd.Series:
+    """A column that names each row once, else the row's number from 1."""
+    column = find_column(table, KEY_COLUMNS)
+    if column is not None and table[column].notna().all() and table[column].is_unique:
+        return table[column].astype("str")
+    return pd.Series(np.arange(1, len(table) + 1), index=table.index).astype("str")
+
+
+def _chosen(known: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    for name in wanted or ():
+        if name not in known:
+            raise InputError(
+                f"The attribute {name!r} is not in the table; its attributes are: {', '.join(known) or 'none'}."
+            )
+    return known if wanted is None else tuple(dict.fromkeys(wanted))
+
+
+def _manifest(path: Path, out: Path, given: Predictions, seed: int) -> dict:
+    place = path.resolve()
+    with place.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "schema": SCHEMA_VERSION,
+        "data": {
+            "kind": "predictions",
+            "path": str(place),
+            "relative_path": Path(os.path.relpath(place, out.resolve())).as_posix(),
+            "fingerprint": digest,
+            "n": len(given.samples),
+            "metadata": None,
+            "notes": list(given.notes),
+        },
+        "model": None,
+        "classes": list(given.labels),
+        "attributes": list(given.attributes),
+        "options": {},
+        "saliency": {},
+        "seed": seed,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "parts": [],
+        "command": ["facevalue", "audit", "--predictions", path.name, "--out", out.name],
+    }
