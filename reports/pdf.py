@@ -15,6 +15,7 @@ from reports.svg import draw_svgs
 
 _LONG = re.compile(r"\S{24,}")
 """A run of so many characters without a space gets places where a line may break."""
+NEW_PAGE = ("summary", "audited", "appendix")
 
 
 def render_pdf(document: Document) -> bytes:
@@ -45,7 +46,11 @@ def _content(document: Document, folder: Path) -> dict:
         "subtitle": document.subtitle,
         "date": document.date,
         "chapters": [
-            {"title": chapter.title, "blocks": [_block(number, block, folder) for number, block in blocks]}
+            {
+                "title": chapter.title,
+                "new-page": chapter.key in NEW_PAGE,
+                "blocks": [_block(number, block, folder) for number, block in blocks],
+            }
             for chapter, blocks in document.numbered()
         ],
     }

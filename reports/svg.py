@@ -42,11 +42,18 @@ async def _render(specs: Sequence[dict], width: int) -> list[bytes]:
 def _vector_cells(figure: go.Figure) -> dict:
     """The figure with the cells of its heat maps as rectangles, which Plotly would draw as one picture of pixels."""
     spec = figure.to_dict()
-    for trace in spec["data"]:
-        if trace["type"] == "heatmap":
-            spec["layout"].setdefault("shapes", []).extend(_cells(trace))
-            trace["z"] = [[None] * len(row) for row in trace["z"]]
-    return spec
+    maps = [trace for trace in spec["data"] if trace["type"] == "heatmap"]
+    others = [trace for trace in spec["data"] if trace["type"] != "heatmap"]
+    shapes = [cell for trace in maps for cell in _cells(trace)]
+    layout = {**spec["layout"], "shapes": [*spec["layout"].get("shapes", []), *shapes]}
+    return {"data": [*map(_colour_bar, maps), *others], "layout": layout}
+
+
+def _colour_bar(trace: dict) -> dict:
+    """The heat map's colour bar alone, on a mark that is nowhere."""
+    marker = {"colorscale": trace["colorscale"], "cmin": trace["zmin"], "cmax": trace["zmax"], "color": [trace["zmin"]],
+              "showscale": True, "colorbar": trace["colorbar"]}  # fmt: skip
+    return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "marker": marker, "showlegend": False}
 
 
 def _cells(trace: dict) -> list[dict]:

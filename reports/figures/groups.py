@@ -38,8 +38,8 @@ def group_accuracy(frame: pd.DataFrame, overall: float | None = None, theme: str
     look = theme_named(theme)
     columns = ["accuracy", "low", "high", "standardised", "standardised_low", "standardised_high"]
     traces = [
-        _dots(frame, columns[:3], "raw accuracy", look.second, look.muted, "circle-open", -0.15, _group_text),
-        _dots(frame, columns[3:], "standardised to the whole set's label mix", look.first, look.muted, "diamond", 0.15,
+        _dots(frame, columns[:3], "raw", look.second, look.muted, "circle-open", -0.15, _group_text),
+        _dots(frame, columns[3:], "at the whole set's label mix", look.first, look.muted, "diamond", 0.15,
               _group_text),
     ]  # fmt: skip
     if overall is not None:
