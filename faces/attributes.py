@@ -83,15 +83,19 @@ def join_metadata(dataset: FaceDataset, csv: Path | str) -> FaceDataset:
     )
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A .csv (comma, semicolon or tab) or .parquet table, header stripped. Raises InputError naming what is wrong."""
+def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
+    """A .csv (comma, semicolon or tab) or .parquet table, header stripped; the first ``rows`` of it, or all.
+
+    Raises InputError naming what is wrong.
+    """
     if not path.is_file():
         raise InputError(f"The table {path} does not exist; a .csv or .parquet file was expected: check the path.")
     try:
         if path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)
+            table = table if rows is None else table.head(rows)
         else:
-            table = pd.read_csv(path, sep=_separator(path), encoding="utf-8-sig", low_memory=False)
+            table = pd.read_csv(path, sep=_separator(path), encoding="utf-8-sig", low_memory=False, nrows=rows)
     except (ValueError, OSError, UnicodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -120,7 +124,7 @@ def attribute_columns(table: pd.DataFrame) -> tuple[dict[str, pd.Series], tuple[
         elif lowered in SUBJECT_COLUMNS:
             columns.setdefault("subject_id", categories(table[name]))
         elif lowered not in NOT_ATTRIBUTES and not lowered.startswith("unnamed:"):
-            values = _bands(table[name]) if _is_age(lowered, table[name]) else categories(table[name])
+            values = attribute_values(table[name])
             groups = values.nunique()
             if 0 < groups <= MAX_GROUPS:
                 columns[name] = values
@@ -129,6 +133,11 @@ def attribute_columns(table: pd.DataFrame) -> tuple[dict[str, pd.Series], tuple[
                 what = "is empty" if groups == 0 else f"has {groups} different values, and an attribute at most"
                 notes.append(f"The column {name} was left out: it {what}{f' {MAX_GROUPS}' if groups else ''}.")
     return columns, tuple(attributes), tuple(notes)
+
+
+def attribute_values(column: pd.Series) -> pd.Series:
+    """A column's groups: bands where it holds ages in years, otherwise its categories."""
+    return _bands(column) if _is_age(str(column.name).lower(), column) else categories(column)
 
 
 def categories(values: pd.Series) -> pd.Series:

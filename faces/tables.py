@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from faces.attributes import KEY_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS, attribute_columns, find_column
+from faces.attributes import KEY_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS, attribute_columns, find_column, read_table
 from faces.emotions import PUBLISHED_ORDERS, LabelSet
 from faces.errors import InputError, UnreadableImage
 from faces.found import Found, clean
@@ -19,6 +19,8 @@ from faces.pixels import TreePixels
 from faces.trees import LooseFiles
 
 PATH_COLUMNS = tuple(name for name in KEY_COLUMNS if name not in ("sample_id", "id"))
+FIRST = 100
+"""How many rows are looked at to tell whether a table's paths are right."""
 _GREY = {str(value).encode(): value for value in range(256)}
 
 
@@ -96,7 +98,7 @@ def read_fer_csv(path: Path) -> Found | None:
 
 def read_manifest(path: Path, table: pd.DataFrame, label: str | None, classes: LabelSet | None) -> Found:
     """A table with a path column (relative to the table's folder), a label column, perhaps a split, and attributes."""
-    file_column, label_column = _path_column(path, table), _label_column(path, table, label)
+    file_column, label_column = _path_column(path, table), find_label_column(path, table, label)
     split_column = find_column(table, SPLIT_COLUMNS)
     files = [clean(value) for value in table[file_column]]
     missing = next((row for row, value in enumerate(files) if value is None), None)
@@ -131,7 +133,17 @@ def _path_column(path: Path, table: pd.DataFrame) -> str:
     return column
 
 
-def _label_column(path: Path, table: pd.DataFrame, label: str | None) -> str:
+def names_images(path: Path) -> bool:
+    """Whether a table brings pictures: FER-2013's pixels, or paths of which one of the first exists."""
+    table = read_table(path, rows=FIRST)
+    if find_column(table, ("pixels",)):
+        return True
+    column = find_column(table, PATH_COLUMNS)
+    return column is not None and _some_exist(path, [str(name) for name in table[column]])
+
+
+def find_label_column(path: Path, table: pd.DataFrame, label: str | None) -> str:
+    """The label column, as named or found by its name. Raises InputError naming the columns there are."""
     if label is not None and label not in table.columns:
         raise InputError(f"The table {path} has no column {label!r}; its columns are: {', '.join(table.columns)}.")
     column = label or find_column(table, LABEL_COLUMNS)
@@ -156,8 +168,12 @@ def _labels(path: Path, values: pd.Series, classes: LabelSet | None) -> list[str
     return [None if pd.isna(value) else names.get(value, f"{value:g}") for value in values]
 
 
+def _some_exist(path: Path, names: list[str]) -> bool:
+    return any((path.parent / name.replace("\\", "/")).exists() for name in names[:FIRST])
+
+
 def _check_some_exist(path: Path, names: list[str]) -> None:
-    if not any((path.parent / name).exists() for name in names[:100]):
+    if not _some_exist(path, names):
         raise InputError(
             f"None of the first files that {path} names exists (first: {path.parent / names[0]}); paths relative to "
             "the table's own folder were expected: move the table or correct its paths."

@@ -1,0 +1,82 @@
+"""inspect: planted faults of drawn faces are counted exactly, and tables are told from manifests."""
+
+import pandas as pd
+import pytest
+
+from audit.data_audit import inspect, inspect_path
+from faces.errors import InputError
+from faces.readers import open_dataset
+from faces.synthetic import draw
+from tests.unit.test_faces_readers import fer_csv, manifest, png
+from tests.unit.test_faces_trees import write
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn") / "faces"
+    return folder, draw(folder, n=140, size=48, seed=2, duplicates=9, unreadable=6)
+
+
+def test_planted_faults_are_counted(drawn):
+    folder, sheet = drawn
+    found = inspect_path(folder, folder / "metadata.csv")
+    assert found.n == 140 + 9 + 6
+    assert set(found.unreadable) == set(sheet.unreadable) and all(found.unreadable.values())
+    duplicates = found.duplicates
+    assert (duplicates.groups, duplicates.images, duplicates.conflicting, duplicates.across_splits) == (9, 18, 3, 9)
+    assert [entry.attribute for entry in found.representation] == [
+        "apparent_age",
+        "apparent_gender",
+        "skin_tone",
+        "glasses",
+    ]
+    assert found.composition["n"].sum() == 155
+    assert found.composition.loc[found.composition["status"] == "unreadable", "n"].sum() == 6
+    metadata = pd.read_csv(folder / "metadata.csv")
+    gender = next(entry for entry in found.representation if entry.attribute == "apparent_gender")
+    counts = metadata["apparent_gender"].value_counts()
+    assert gender.imbalance_ratio == counts.max() / counts.min()
+    assert found.json()["unreadable"] == 6 and "joined by file name" in found.json()["notes"][-1]
+
+
+def test_attributes_can_be_chosen_and_wrong_ones_are_named(drawn):
+    folder, _ = drawn
+    data = open_dataset(folder, folder / "metadata.csv")
+    assert [entry.attribute for entry in inspect(data, ["glasses"]).stereotypes] == ["glasses"]
+    with pytest.raises(InputError, match="'hat' is not in .*apparent_age, apparent_gender, skin_tone, glasses"):
+        inspect(data, ["hat"])
+    assert inspect(open_dataset(folder)).local.empty
+
+
+def test_the_same_picture_in_other_clothes_is_a_duplicate(tmp_path):
+    import cv2
+    import numpy as np
+
+    image = np.random.default_rng(0).integers(0, 256, (20, 20), np.uint8)
+    bmp = cv2.imencode(".bmp", np.dstack([image] * 3))[1].tobytes()
+    files = {
+        "happy/a.png": cv2.imencode(".png", np.dstack([image] * 3))[1].tobytes(),
+        "sad/b.bmp": bmp,
+        "sad/c.png": png(),
+    }
+    found = inspect_path(write(tmp_path / "d.zip", files))
+    assert (found.duplicates.groups, found.duplicates.conflicting, found.duplicates.across_splits) == (1, 1, 0)
+
+
+def test_a_table_whose_files_are_not_there_is_a_table(tmp_path):
+    path = tmp_path / "people.csv"
+    pd.DataFrame({"image": ["x.png", "y.png"], "label": ["happy", "sad"], "sex": ["f", "m"]}).to_csv(path, index=False)
+    assert inspect_path(path, label="label", attributes=["sex"]).duplicates is None
+
+
+def test_manifests_and_fer2013_csvs_are_read_with_their_pictures(tmp_path):
+    path = manifest(
+        tmp_path, {"path": ["pictures/0 ä.png", "pictures/1 ä.png"], "label": ["happy", "sad"], "sex": ["f", "m"]}
+    )
+    found = inspect_path(path)
+    assert found.duplicates.groups == 0 and found.representation[0].attribute == "sex"
+    pixels = " ".join(["7"] * 64)
+    found = inspect_path(
+        fer_csv(tmp_path / "fer.csv", [(0, pixels, "Training"), (3, pixels, "PublicTest"), (3, "1", "")])
+    )
+    assert found.duplicates.across_splits == found.duplicates.conflicting == 1 and found.json()["unreadable"] == 0
