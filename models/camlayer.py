@@ -51,7 +51,7 @@ def candidates(network: nn.Module, example: torch.Tensor) -> tuple[Candidate, ..
         network(example)
     found = []
     for name, output in outputs.items():
-        if output is None or calls[name] > 1 or len(output) != batch:
+        if output is None or calls[name] > 1 or output.shape[:1] != (batch,):
             continue
         shape = _positions(output, example, network)
         if shape is not None and min(shape[1:3]) >= SMALLEST:

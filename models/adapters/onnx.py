@@ -20,6 +20,7 @@ from models.probe import example, sizes_taken
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
+KNOWN_OPSET = 17
 CLOSE = 1e-4
 """Largest difference from onnxruntime's output, over the output's own size, at which a conversion is believed."""
 
@@ -155,19 +156,38 @@ def _open_batch(graph: GraphProto) -> None:
 def _converted(
     model: ModelProto, runtime: RuntimeNetwork, image: _Input, request: Request
 ) -> tuple[nn.Module, str | None]:
-    """The torch network and None, or the runtime and why the conversion cannot be used."""
+    """The torch network and None, or the runtime and why the conversion cannot be used.
+
+    onnx2torch knows few operators newer than opset KNOWN_OPSET, so the graph is tried as it is, translated to that
+    opset, and read as if it were of it; what comes out counts only if it computes the same.
+    """
+    from onnx import version_converter
     from onnx2torch import convert
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            network = convert(model).eval()
-        if _agree(network, runtime, _trial(runtime, image, request)):
-            return network, None
-    except Exception as error:  # converters raise whatever they like for what they do not know
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        return runtime, f"it does not convert to torch ({reason})"
-    return runtime, "its conversion to torch gives other outputs"
+    trial = _trial(runtime, image, request)
+    readings = (lambda: model, lambda: version_converter.convert_version(model, KNOWN_OPSET), lambda: _as_known(model))
+    reasons = []
+    for reading in readings:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                network = convert(reading()).eval()
+            if _agree(network, runtime, trial):
+                return network, None
+            reasons.append("its conversion to torch gives other outputs")
+        except Exception as error:  # converters raise whatever they like for what they do not know
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            reasons.append(f"it does not convert to torch ({reason})")
+    return runtime, reasons[0]
+
+
+def _as_known(model: ModelProto) -> ModelProto:
+    copy = type(model)()
+    copy.CopyFrom(model)
+    for opset in copy.opset_import:
+        if opset.domain in ("", "ai.onnx"):
+            opset.version = min(opset.version, KNOWN_OPSET)
+    return copy
 
 
 def _trial(runtime: RuntimeNetwork, image: _Input, request: Request) -> torch.Tensor:

@@ -44,9 +44,7 @@ def open_timm(text: str, request: Request) -> Opened:
         size=(height, width),
         channels=channels,
         scaling={key: _per_channel(config[key], channels) for key in ("mean", "std")},
-        notes=(
-            f"the size {height}x{width} and the scaling are those that timm names for {name}; --input gives others",
-        ),
+        notes=(f"the size {height}x{width} and the scaling are timm's own for {name}; --input gives others",),
     )
 
 

@@ -148,7 +148,10 @@ def test_state_dicts_as_people_save_them(tmp_path: Path, wrap) -> None:
 
 
 def test_a_state_dict_goes_into_a_network_that_wraps_the_trained_one(tmp_path: Path) -> None:
-    more = "\ndef build():\n    outer = nn.Module()\n    outer.backbone = Net()\n    outer.forward = outer.backbone.forward\n    return outer\n"
+    more = (
+        "\ndef build():\n    outer = nn.Module()\n    outer.backbone = Net()\n"
+        "    outer.forward = outer.backbone.forward\n    return outer\n"
+    )
     write(tmp_path, {"build.py": NET + more})
     outer = load(tmp_path)
     torch.save(outer.network.backbone.state_dict(), tmp_path / "w.pt")
@@ -258,7 +261,10 @@ def test_classes_and_input_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_size_of_a_flattened_head_is_found(tmp_path: Path) -> None:
-    code = "from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 62 * 62, 7))\n"
+    code = (
+        "from torch import nn\ndef build():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 62 * 62, 7))\n"
+    )
     write(tmp_path, {"build.py": code})
     found = load_classifier(f"factory:{tmp_path}/build.py:build", CLASSES).preprocessing
     assert (found.height, found.width, found.channels) == (64, 64, 3)
@@ -283,7 +289,8 @@ def test_a_softmax_at_the_end_is_taken_off(tmp_path: Path) -> None:
 
 def test_a_layer_called_twice_is_refused_by_name(tmp_path: Path) -> None:
     code = NET + (
-        "class Twice(Net):\n    def __init__(self):\n        super().__init__()\n        self.again = nn.Conv2d(6, 6, 1)\n"
+        "class Twice(Net):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.again = nn.Conv2d(6, 6, 1)\n"
         "    def forward(self, x):\n        x = self.again(self.again(self.features(x)))\n"
         "        return self.head(x.mean(dim=(2, 3)))\n"
         "def build():\n    return Twice()\n"
