@@ -1,12 +1,15 @@
 """Which labels are likely wrong, why, and what they should be. No votes enter here.
 
-The score of a sample is the probability that its label is wrong, from four kinds of evidence:
+A label i on a picture whose true class is j is a slip from j to i, and slips are uneven: `fear` may be given to many
+faces that are not afraid, `happy` to hardly any. The score of a label is the probability that it is such a slip:
 
-1. the classifier's probabilities, out of fold where there are any (self-confidence and normalised margin);
-2. how often each class is mislabelled, from the confident joint (Northcutt, Jiang and Chuang 2021,
-   "Confident Learning", JAIR 70), which no single picture's confidence shows;
-3. the labels of the nearest neighbours in the network's embeddings;
-4. the labels of exact duplicates.
+1. the classifier's probabilities (out of fold where there are any), made to fit the labels by a temperature, say what
+   else the picture could be;
+2. how often each class slips into each other is read from the purest pictures of each class (`slip_rates`), and how
+   many labels are wrong in all from the confident joint (Northcutt, Jiang and Chuang 2021, "Confident Learning",
+   JAIR 70);
+3. the labels of the nearest neighbours in the network's embeddings count as far as they help to foretell labels;
+4. exact duplicates that are labelled otherwise are second opinions.
 """
 
 from __future__ import annotations
@@ -16,24 +19,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import expit, logit, softmax
 
 from faces.errors import InputError
 
-NEIGHBOURS = 10
+PUREST = 0.001
+"""The share of pictures that counts as the purest of a class: near the infimum that the theory asks for, not one
+outlier."""
 _TINY = 1e-6
 
 
 @dataclass(frozen=True)
 class LabelIssues:
-    """Evidence for each of N samples; a row without a known label or without probabilities is NaN (or -1).
+    """Evidence for each of N samples; rows without a known label or without probabilities are NaN (or -1).
 
-    ``score`` float32 (N,) in [0, 1], higher is likelier wrong; ``suggested`` int16 (N,) the best class other than the
-    label; ``self_confidence`` and ``margin`` float32 (N,) (probability of the label, and that minus the best other);
-    ``neighbours`` float32 (N,) share of nearest neighbours labelled otherwise (NaN without embeddings);
-    ``duplicates`` (N,) share of exact duplicates labelled otherwise (NaN where there are none);
-    ``error_rates`` float64 (K,) estimated share of each class's labels that are wrong;
-    ``joint`` float64 (K, K) estimated counts, rows given label, columns true class.
+    ``score`` float64 (N,) in [0, 1], the probability that the label is wrong; ``suggested`` int16 (N,) the likeliest
+    other class; ``self_confidence``, ``alternative`` and ``margin`` (N,) the model's probability of the label, of the
+    suggested class, and the first minus the largest other; ``neighbours`` (N,) share of the nearest neighbours
+    labelled otherwise (NaN without embeddings); ``duplicates`` (N,) share of the exact duplicates labelled otherwise
+    (NaN where there are none); ``joint`` float64 (K, K) expected counts, rows given label, columns true class.
     """
 
     classes: tuple[str, ...]
@@ -41,11 +46,10 @@ class LabelIssues:
     score: np.ndarray
     suggested: np.ndarray
     self_confidence: np.ndarray
+    alternative: np.ndarray
     margin: np.ndarray
     neighbours: np.ndarray
     duplicates: np.ndarray
-    alternative: np.ndarray
-    error_rates: np.ndarray
     joint: np.ndarray
 
     @property
@@ -54,26 +58,31 @@ class LabelIssues:
         judged = np.flatnonzero(np.isfinite(self.score))
         return judged[np.argsort(-self.score[judged], kind="stable")]
 
+    @property
+    def error_rates(self) -> np.ndarray:
+        """Estimated share of each class's labels that are wrong, float64 (K,); 0 for a class without labels."""
+        return error_rates(self.joint)
+
     def suggested_names(self) -> np.ndarray:
         """Class names of ``suggested`` as objects (N,), None where there is none."""
         names = np.array([*self.classes, None], dtype=object)
         return names[self.suggested]
 
     def reason(self, row: int) -> str:
-        """Why the label of this row is doubted (or not), in one sentence."""
+        """The evidence for and against the label of a row, in one sentence."""
         if not np.isfinite(self.score[row]):
             return "No label to judge, or no probabilities to judge it by."
         label, other = self.classes[self.labels[row]], self.classes[self.suggested[row]]
-        parts = [f"the model gives {label} {self.self_confidence[row]:.0%} and {other} {self.alternative[row]:.0%}"]
+        parts = [f"The model gives {label} {self.self_confidence[row]:.0%} and {other} {self.alternative[row]:.0%}"]
         if np.isfinite(self.neighbours[row]):
             parts.append(f"{self.neighbours[row]:.0%} of the most similar faces are labelled otherwise")
-        if np.isfinite(self.duplicates[row]) and self.duplicates[row] > 0:
+        if self.duplicates[row] > 0:
             parts.append(f"{self.duplicates[row]:.0%} of the copies of this picture are labelled otherwise")
-        parts.append(f"about {self.error_rates[self.labels[row]]:.0%} of the labels {label} look wrong")
-        return "; ".join(parts).capitalize() + "."
+        rate = self.error_rates[self.labels[row]]
+        return "; ".join([*parts, f"about {rate:.0%} of the labels {label} look wrong"]) + "."
 
     def frame(self) -> pd.DataFrame:
-        """One line a sample, in sample order: every piece of evidence and the reason (``results/label_issues``)."""
+        """One line a sample, in sample order: every piece of evidence and the reason in words."""
         return pd.DataFrame(
             {
                 "label_issue_score": self.score,
@@ -99,31 +108,25 @@ def label_issues(
     """Judge every label.
 
     ``probabilities`` (N, K) with NaN rows where an image was unreadable; ``labels`` (N,) positions in ``classes``, -1
-    unknown; ``embeddings`` (N, D); ``out_of_fold`` (N, K) replaces the probabilities where it is finite;
-    ``content`` content ids, for exact duplicates; ``committee`` further (N, K) arrays, averaged in.
+    unknown; ``embeddings`` (N, D); ``out_of_fold`` (N, K) replaces the probabilities where it is finite; ``content``
+    content ids, for exact duplicates; ``committee`` further (N, K) arrays, averaged in.
     Raises InputError where shapes do not fit.
     """
     names, labels = tuple(classes), np.asarray(labels, dtype=np.int64)
-    n = len(labels)
-    _check_shapes(n, len(names), probabilities, out_of_fold, committee)
+    _check_shapes(len(labels), len(names), probabilities, out_of_fold, committee)
     pooled = pool(probabilities, out_of_fold, committee)
-    judged = (labels >= 0) & np.isfinite(pooled).all(axis=1)
-    rows = np.flatnonzero(judged)
+    rows = np.flatnonzero((labels >= 0) & np.isfinite(pooled).all(axis=1))
     p, y = pooled[rows], labels[rows]
-    joint = confident_joint(p, y)
-    rates = error_rates(joint)
-    same = np.full(n, np.nan)
-    votes = None
-    if embeddings is not None and len(rows) > NEIGHBOURS:
-        votes = neighbour_labels(np.asarray(embeddings, dtype=np.float32)[rows], y, len(names))
-        same[rows] = 1 - votes[np.arange(len(rows)), y]
-    copies = _copies_disagree(content, labels) if content is not None else np.full(n, np.nan)
-    belief = true_class(p, y, joint, votes)
-    score = np.full(n, np.nan)
-    score[rows] = 1 - belief[np.arange(len(rows)), y]
-    disputed = judged & (copies > 0)
-    score[disputed] = np.maximum(score[disputed], copies[disputed])
-    return _assemble(names, labels, rows, p, belief, score, same, copies, rates, joint)
+    fitted = calibrate(p, y)
+    nearest = None if embeddings is None or len(rows) < 3 else neighbour_labels(embeddings[rows], y, len(names))
+    evidence = fitted if nearest is None else _stack(fitted, nearest, y)
+    slips = scale_slips(slip_rates(fitted), evidence, y, wrong_in_all(fitted, y))
+    table = _copies(content, labels)
+    copies = _second_opinions(table, rows, slips, len(names))
+    truth = _normalise(evidence * slips[:, y].T * copies)
+    likely = _normalise(true_classes(evidence, slips) * copies)
+    found = _Evidence(p, y, truth, likely, nearest, table["disagree"].to_numpy()[rows])
+    return _spread(names, labels, rows, found)
 
 
 def pool(probabilities: np.ndarray, out_of_fold: np.ndarray | None, committee: Sequence[np.ndarray]) -> np.ndarray:
@@ -135,23 +138,57 @@ def pool(probabilities: np.ndarray, out_of_fold: np.ndarray | None, committee: S
     return np.mean([own, *(np.asarray(member, dtype=np.float64) for member in committee)], axis=0)
 
 
-def confident_joint(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def calibrate(p: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Probabilities raised to the power that makes the given labels likeliest (Guo et al. 2017), none below 1e-6."""
+    if not len(y):
+        return p
+    logged = np.log(np.clip(p, _TINY, None))
+    at = np.arange(len(y))
+
+    def surprise(power: float) -> float:
+        return -float(np.log(softmax(power * logged, axis=1)[at, y] + _TINY).mean())
+
+    best = minimize_scalar(surprise, bounds=(0.05, 10), method="bounded")
+    return np.clip(softmax(best.x * logged, axis=1), _TINY, None)
+
+
+def slip_rates(p: np.ndarray) -> np.ndarray:
+    """How readily true class j is labelled i, up to a common factor: float64 (K, K), rows j, columns i, rows sum to 1.
+
+    Where labels slip from j to i at some rate, even the purest picture of j keeps that much probability of i: the rate
+    is the smallest ratio of p_i to p_j that occurs (Scott 2015, "A Rate of Convergence for Mixture Proportion
+    Estimation, with Application to Learning from Noisy Labels"). The quantile PUREST stands for the smallest.
+    """
+    k = p.shape[1]
+    if not len(p):
+        return np.eye(k)
+    rates = np.stack([np.quantile(p / p[:, [j]], PUREST, axis=0) for j in range(k)])
+    return rates / rates.sum(axis=1, keepdims=True)
+
+
+def wrong_in_all(p: np.ndarray, y: np.ndarray) -> float:
+    """Estimated share of all labels that are wrong, by the confident joint."""
+    joint = confident_joint(p, y)
+    return float(1 - np.trace(joint) / max(joint.sum(), 1))
+
+
+def confident_joint(p: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Estimated counts of (given label, true class), float64 (K, K), rows summing to the labels' counts.
 
     A sample counts for the likeliest class whose probability reaches that class's mean self-confidence; a class that
     no label carries is never reached (Northcutt et al. 2021, equations 1 and 2, calibrated as in their section 3.1).
     """
-    k = probabilities.shape[1]
-    own = probabilities[np.arange(len(labels)), labels]
-    count = np.bincount(labels, minlength=k)
-    total = np.bincount(labels, weights=own, minlength=k)
+    k = p.shape[1]
+    count = np.bincount(y, minlength=k)
+    total = np.bincount(y, weights=p[np.arange(len(y)), y], minlength=k)
     threshold = np.divide(total, count, out=np.full(k, np.inf), where=count > 0)
-    above = np.where(probabilities >= threshold - _TINY, probabilities, -1.0)
+    above = np.where(p >= threshold - _TINY, p, -1.0)
     confident = above.max(axis=1) >= 0
-    counted = np.bincount(labels[confident] * k + above[confident].argmax(axis=1), minlength=k * k)
+    counted = np.bincount(y[confident] * k + above[confident].argmax(axis=1), minlength=k * k)
     joint = counted.reshape(k, k).astype(np.float64)
-    joint[(joint.sum(axis=1) == 0) & (count > 0)] = np.eye(k)[(joint.sum(axis=1) == 0) & (count > 0)]
-    return joint / np.maximum(joint.sum(axis=1, keepdims=True), 1) * count[:, None]
+    unseen = joint.sum(axis=1) == 0
+    joint[unseen] = np.eye(k)[unseen]
+    return joint / joint.sum(axis=1, keepdims=True) * count[:, None]
 
 
 def error_rates(joint: np.ndarray) -> np.ndarray:
@@ -160,74 +197,140 @@ def error_rates(joint: np.ndarray) -> np.ndarray:
     return np.divide(total - np.diag(joint), total, out=np.zeros(len(joint)), where=total > 0)
 
 
-def neighbour_labels(embeddings: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Shares of each label among the ten nearest others by cosine, float64 (N, K)."""
+def scale_slips(slips: np.ndarray, p: np.ndarray, y: np.ndarray, wrong: float) -> np.ndarray:
+    """Slip rates (K, K) multiplied by one number so that the mean probability of a wrong label is ``wrong``."""
+    if not len(y):
+        return slips
+    at = np.arange(len(y))
+    odds = logit(np.clip(1 - _normalise(p * slips[:, y].T)[at, y], 1e-12, 1 - 1e-12))
+    target = float(np.clip(wrong, 0.5 / len(y), 1 - 0.5 / len(y)))
+    shift = brentq(lambda moved: expit(odds + moved).mean() - target, -60, 60)
+    scaled = slips * np.exp(shift)
+    np.fill_diagonal(scaled, np.diag(slips))
+    return scaled
+
+
+def true_classes(p: np.ndarray, slips: np.ndarray) -> np.ndarray:
+    """Probabilities of the true class (N, K) where ``p`` are those of the label a picture would get, unseen its own."""
+    truth = np.zeros_like(p)
+    for label in range(p.shape[1]):
+        truth += p[:, [label]] * _normalise(p * slips[:, label])
+    return truth
+
+
+def neighbour_labels(embeddings: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
+    """Shares of each label among the nearest others by cosine, float64 (N, K); the square root of N are asked."""
     from sklearn.neighbors import NearestNeighbors
 
-    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), _TINY)
-    search = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(unit)
-    nearest = labels[search.kneighbors(return_distance=False)]
-    return np.stack([(nearest == c).mean(axis=1) for c in range(k)], axis=1)
+    rows = np.asarray(embeddings, dtype=np.float32)
+    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
+    asked = max(2, round(np.sqrt(len(y))))
+    nearest = NearestNeighbors(n_neighbors=asked, algorithm="brute").fit(unit).kneighbors(return_distance=False)
+    return np.stack([(y[nearest] == c).mean(axis=1) for c in range(k)], axis=1)
 
 
-def true_class(p: np.ndarray, y: np.ndarray, joint: np.ndarray, votes: np.ndarray | None) -> np.ndarray:
-    """Probability of each class being the true one, float64 (N, K)."""
-    evidence = p if votes is None else (2 * p + votes) / 3
-    belief = np.clip(evidence, _TINY, None)
-    belief /= belief.sum(axis=1, keepdims=True)
-    rates = np.clip(error_rates(joint), 0.01, 0.99)
-    odds = logit(np.clip(1 - belief[np.arange(len(y)), y], _TINY, 1 - _TINY))
-    wrong = expit(odds + logit(rates)[y])
-    belief[np.arange(len(y)), y] = 0
-    belief *= (wrong / np.maximum(belief.sum(axis=1), _TINY))[:, None]
-    belief[np.arange(len(y)), y] = 1 - wrong
-    return belief
+def _stack(p: np.ndarray, nearest: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The mixture of model and neighbours that makes the given labels likeliest (stacking; Wolpert 1992)."""
+    at = np.arange(len(y))
+    by_model, by_neighbours = p[at, y], nearest[at, y]
+    best = minimize_scalar(
+        lambda share: -np.log((1 - share) * by_model + share * by_neighbours + _TINY).mean(),
+        bounds=(0, 0.99),
+        method="bounded",
+    )
+    return (1 - best.x) * p + best.x * nearest
+
+
+def _copies(content: Sequence[str | None] | None, labels: np.ndarray) -> pd.DataFrame:
+    """For each row, ``others``: the labels its exact copies carry and it does not; ``disagree``: their share."""
+    table = pd.DataFrame({"disagree": np.full(len(labels), np.nan)})
+    table["others"] = [()] * len(labels)
+    if content is None:
+        return table
+    known = pd.DataFrame({"content": pd.Series(content, dtype=object), "label": labels})
+    known = known[known["content"].notna() & (known["label"] >= 0)]
+    for _, group in known[known["content"].duplicated(keep=False)].groupby("content"):
+        present = set(group["label"])
+        for row, label in group["label"].items():
+            table.at[row, "disagree"] = (group["label"] != label).sum() / (len(group) - 1)
+            table.at[row, "others"] = tuple(sorted(present - {label}))
+    return table
+
+
+def _second_opinions(table: pd.DataFrame, rows: np.ndarray, slips: np.ndarray, k: int) -> np.ndarray:
+    """(N, K) factors: how well each true class explains the other labels that copies of a picture carry.
+
+    Copies with the same label say nothing new: they were most likely copied along with it.
+    """
+    rates = slips / slips.sum(axis=1, keepdims=True)
+    factors = np.ones((len(rows), k))
+    for at, others in enumerate(table["others"].to_numpy()[rows]):
+        for other in others:
+            factors[at] *= rates[:, other]
+    return factors
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What is known of the judged rows (M of them): see LabelIssues; ``truth`` and ``likely`` (M, K)."""
+
+    p: np.ndarray
+    y: np.ndarray
+    truth: np.ndarray
+    likely: np.ndarray
+    nearest: np.ndarray | None
+    disagree: np.ndarray
+
+
+def _spread(names: tuple[str, ...], labels: np.ndarray, rows: np.ndarray, found: _Evidence) -> LabelIssues:
+    """Bring the judged rows' evidence back to all rows."""
+    k, at, y = len(names), np.arange(len(rows)), found.y
+    best = _others(found.likely, y).argmax(axis=1)
+    own = found.p[at, y]
+    nearest = np.full(len(rows), np.nan) if found.nearest is None else 1 - found.nearest[at, y]
+    suggested = np.full(len(labels), -1, dtype=np.int16)
+    suggested[rows] = best
+    joint = np.zeros((k, k))
+    np.add.at(joint, y, found.truth)
+
+    def wide(values: np.ndarray) -> np.ndarray:
+        column = np.full(len(labels), np.nan)
+        column[rows] = values
+        return column
+
+    return LabelIssues(
+        classes=names,
+        labels=labels,
+        score=wide(_others(found.truth, y, 0).sum(axis=1)),
+        suggested=suggested,
+        self_confidence=wide(own),
+        alternative=wide(found.p[at, best]),
+        margin=wide(own - _others(found.p, y).max(axis=1)),
+        neighbours=wide(nearest),
+        duplicates=wide(found.disagree),
+        joint=joint,
+    )
+
+
+def _others(p: np.ndarray, y: np.ndarray, instead: float = -1.0) -> np.ndarray:
+    """A copy of ``p`` whose column of the label is ``instead``."""
+    copy = p.copy()
+    copy[np.arange(len(y)), y] = instead
+    return copy
+
+
+def _normalise(p: np.ndarray) -> np.ndarray:
+    return p / np.maximum(p.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
 def _check_shapes(
     n: int, k: int, probabilities: np.ndarray, out_of_fold: np.ndarray | None, committee: Sequence[np.ndarray]
 ) -> None:
     given = {"probabilities": probabilities, "out-of-fold probabilities": out_of_fold}
-    given |= {f"committee member {i + 1}": member for i, member in enumerate(committee)}
+    given |= {f"probabilities of committee member {i + 1}": member for i, member in enumerate(committee)}
     for name, array in given.items():
         if array is not None and np.shape(array) != (n, k):
             raise InputError(
                 f"The {name} have shape {np.shape(array)}; ({n}, {k}) was expected, one row a sample and one column a "
                 "class: audit the same samples with the same classes."
             )
-
-
-def _copies_disagree(content: Sequence[str | None], labels: np.ndarray) -> np.ndarray:
-    """Share of the other rows with the same content whose known label differs; NaN where there is no other row."""
-    table = pd.DataFrame({"content": pd.Series(content, dtype=object), "label": labels})
-    known = table[table["content"].notna() & (table["label"] >= 0)]
-    size = known.groupby("content")["label"].transform("size")
-    alike = known.groupby(["content", "label"])["label"].transform("size")
-    share = ((size - alike) / (size - 1)).where(size > 1)
-    return share.reindex(table.index).to_numpy(dtype=np.float64)
-
-
-def _assemble(
-    names: tuple[str, ...],
-    labels: np.ndarray,
-    rows: np.ndarray,
-    p: np.ndarray,
-    belief: np.ndarray,
-    score: np.ndarray,
-    same: np.ndarray,
-    copies: np.ndarray,
-    rates: np.ndarray,
-    joint: np.ndarray,
-) -> LabelIssues:
-    n, at, y = len(labels), np.arange(len(rows)), labels[rows]
-    others = belief.copy()
-    others[at, y] = -1
-    best = others.argmax(axis=1)
-    suggested = np.full(n, -1, dtype=np.int16)
-    suggested[rows] = best
-    own, alternative = np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
-    own[rows], alternative[rows] = p[at, y], p[at, best]
-    return LabelIssues(
-        names, labels, score.astype(np.float32), suggested, own, own - alternative,
-        same.astype(np.float32), copies.astype(np.float32), alternative, rates, joint,
-    )  # fmt: skip
