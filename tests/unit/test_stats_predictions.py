@@ -1,0 +1,83 @@
+"""A table of predictions is understood whatever its columns are called, or refused in one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audit.predictions import audit_predictions, read_predictions
+from faces.emotions import LabelSet
+from faces.errors import InputError
+from tests.unit.stats_runs import CLASSES, predictions, run_of
+
+
+def _read(table: pd.DataFrame, tmp_path, **options):
+    table.to_csv(tmp_path / "table.csv", index=False)
+    return read_predictions(tmp_path / "table.csv", **options)
+
+
+def test_probabilities_in_columns_named_like_the_classes(tmp_path) -> None:
+    table = predictions(30).drop(columns="predicted").rename(columns=lambda name: name.removeprefix("prob_"))
+    found = _read(table.rename(columns={"happy": "Joy", "label": "y_true"}), tmp_path)
+    assert found.labels.names == CLASSES
+    assert found.attributes == ("race", "gender")
+    np.testing.assert_allclose(found.probabilities, table[list(CLASSES)], atol=1e-6)
+    assert found.samples["predicted"].tolist() == table[list(CLASSES)].idxmax(axis=1).tolist()
+    assert found.samples["sample_id"].iloc[0] == "00000.png"
+
+
+def test_predictions_alone_leave_probabilities_undefined(tmp_path) -> None:
+    run = run_of(predictions(60, probabilities=False), tmp_path)
+    assert np.isnan(run.probabilities).all()
+    assert run.samples["confidence"].isna().all() and run.samples["label_issue_score"].isna().all()
+    unchecked = {one.code for one in run.findings if one.severity == "unchecked"}
+    assert unchecked >= {"FV-M003", "FV-L001", "FV-D006", "FV-M002"}
+    assert run.manifest["model"] is None
+
+
+def test_rows_without_label_or_prediction_stay_with_their_status(tmp_path) -> None:
+    table = predictions(20, probabilities=False)
+    table.loc[0, "label"], table.loc[1, "predicted"] = None, None
+    table.loc[2, "label"] = "bored"
+    found = _read(table, tmp_path, classes=LabelSet(CLASSES))
+    assert found.samples["status"].head(4).tolist() == ["unlabelled", "unreadable", "unknown label", "ok"]
+
+
+def test_a_prediction_that_is_not_the_likeliest_class_is_taken_as_given(tmp_path) -> None:
+    table = predictions(20)
+    table.loc[0, "predicted"] = next(name for name in CLASSES if name != table.loc[0, "predicted"])
+    found = _read(table, tmp_path)
+    assert found.samples["predicted"][0] == table.loc[0, "predicted"]
+    assert "In 1 rows" in found.notes[0]
+
+
+def test_ages_are_banded_and_attributes_chosen(tmp_path) -> None:
+    table = predictions(20).assign(age=np.tile([8, 25, 64], 20))
+    assert set(_read(table, tmp_path).samples["age"]) == {"3-9", "20-29", "60-69"}
+    assert _read(table, tmp_path, attributes=["age"]).attributes == ("age",)
+    assert "race" not in _read(table, tmp_path, attributes=["age"]).samples
+    with pytest.raises(InputError, match="'shoe' is not in the table; its attributes are: race, gender, age"):
+        _read(table, tmp_path, attributes=["shoe"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="label"), "no column of labels"),
+        (lambda table: table[["label", "race"]], "neither a column of predictions"),
+        (lambda table: table.head(0), "has no rows"),
+        (lambda table: table.assign(prob_sad=3.0), r"row 2 .* sum to .*; numbers from 0 to 1 that sum to 1"),
+    ],
+)
+def test_what_is_no_table_of_predictions_is_refused(change, message: str, tmp_path) -> None:
+    with pytest.raises(InputError, match=message):
+        _read(change(predictions(10)), tmp_path)
+
+
+def test_a_folder_in_use_is_refused(tmp_path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "something").write_text("x")
+    predictions(10).to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(InputError, match="exists already"):
+        audit_predictions(tmp_path / "table.csv", tmp_path / "run")

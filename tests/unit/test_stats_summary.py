@@ -1,0 +1,79 @@
+"""show --json: the shape the design fixes, figures that agree, and nothing that is no JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from audit.run import AuditRun
+from audit.summary import summary
+from tests.unit.stats_runs import CLASSES, predictions, run_of
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> AuditRun:
+    table = predictions(200, 0.1)
+    few = table["race"] == "c"
+    table.loc[few & (table["label"] == "fear"), "race"] = None
+    return run_of(table, tmp_path_factory.mktemp("summary"))
+
+
+def test_the_summary_has_the_keys_of_the_design(run: AuditRun) -> None:
+    text = json.dumps(summary(run), allow_nan=False)
+    value = json.loads(text)
+    assert value["schema"] == 1 and value["classes"] == list(CLASSES)
+    assert set(value) >= {
+        "schema", "n", "classes", "accuracy", "per_class", "confusion", "groups", "disparities", "label_issues",
+        "findings", "timing",
+    }  # fmt: skip
+    assert set(value["accuracy"]) == {"value", "low", "high"}
+    assert set(value["per_class"][0]) == {"class", "n", "recall", "precision", "f1"}
+    assert set(value["groups"][0]) >= {
+        "attribute", "group", "n", "accuracy", "low", "high", "standardised", "standardised_low", "standardised_high",
+        "omitted",
+    }  # fmt: skip
+    assert set(value["disparities"][0]) >= {
+        "attribute", "metric", "class", "reference", "group", "difference", "difference_low", "difference_high",
+        "ratio", "ratio_low", "ratio_high", "p_value", "p_adjusted",
+    }  # fmt: skip
+    assert set(value["label_issues"][0]) == {"sample_id", "score", "label", "suggested"}
+    assert set(value["findings"][0]) == {"code", "severity", "title", "detail"}
+    assert set(value["timing"]) == {"inference_s", "pass_s", "total_s"}
+
+
+def test_figures_agree_with_the_table_they_come_from(run: AuditRun) -> None:
+    value = summary(run)
+    right = (run.samples["label"] == run.samples["predicted"]).mean()
+    assert value["accuracy"]["value"] == pytest.approx(right)
+    assert value["accuracy"]["low"] < right < value["accuracy"]["high"]
+    assert np.trace(value["confusion"]) / np.sum(value["confusion"]) == pytest.approx(right)
+    scores = [one["score"] for one in value["label_issues"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_an_undefined_figure_is_null_and_names_what_was_left_out(run: AuditRun) -> None:
+    group = next(one for one in summary(run)["groups"] if one["group"] == "c")
+    assert group["standardised"] is None and group["standardised_low"] is None
+    assert group["omitted"] == ["fear"] and "fear" in group["reason"]
+    crossed = [one for one in summary(run)["groups"] if one["attribute"] == "race × gender"]
+    assert {one["group"] for one in crossed} >= {"a × man", "b × woman"}
+
+
+def test_equal_input_gives_equal_results(tmp_path) -> None:
+    table = predictions(100, 0.1)
+    first, second = (run_of(table, tmp_path, name) for name in ("one", "two"))
+    for path in sorted((first.folder / "results").iterdir()):
+        assert path.read_bytes() == (second.folder / "results" / path.name).read_bytes(), path.name
+    assert (first.folder / "findings.json").read_bytes() == (second.folder / "findings.json").read_bytes()
+
+
+def test_naming_one_more_attribute_moves_no_figure_of_another(tmp_path) -> None:
+    table = predictions(100, 0.1)
+    both = run_of(table, tmp_path, "both")
+    alone = run_of(table.drop(columns="gender"), tmp_path, "alone")
+    for name in ("groups", "class_groups", "decomposition", "power", "calibration"):
+        wide, narrow = both.table(name), alone.table(name)
+        wide = wide[wide["attribute"].isin(set(narrow["attribute"]))].reset_index(drop=True)
+        assert wide.equals(narrow), name
