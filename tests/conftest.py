@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from faces.synthetic import AnswerSheet, draw
 
 ROOT = Path(__file__).parent.parent
 NO_SKIPS = bool(os.environ.get("FACEVALUE_NO_SKIPS"))
@@ -36,6 +39,37 @@ def chromium() -> str:
     if found is None:
         pytest.skip("no Chromium was found; set FACEVALUE_CHROMIUM")
     return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Drawn faces with planted faults, a small classifier trained on them, and its audit on the test part."""
+
+    data: Path
+    sheet: AnswerSheet
+    model: Path
+    run: Path
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Some seconds of training; read only: copy the run before changing it."""
+    from audit import AuditOptions, audit
+    from faces.readers import open_dataset
+    from models.checkpoints import load
+    from training.fit import train
+    from training.recipe import load_recipe
+
+    folder = tmp_path_factory.mktemp("drawn")
+    sheet = draw(
+        folder / "faces", n=900, size=48, seed=7, flipped=0.06, worse_group=("skin_tone", "dark"), duplicates=9, unreadable=4
+    )
+    recipe = load_recipe("drawn-tiny")
+    recipe = recipe.model_copy(update={"learn": recipe.learn.model_copy(update={"epochs": 4})})
+    dataset = open_dataset(folder / "faces", folder / "faces" / "metadata.csv")
+    train(recipe, dataset, folder / "model", progress=False)
+    audit(dataset.select("test"), load(folder / "model"), AuditOptions(progress=False), folder / "run")
+    return Drawn(folder / "faces", sheet, folder / "model", folder / "run")
 
 
 _ran: dict[str, int] = dict.fromkeys(MUST_RUN, 0)
