@@ -23,7 +23,8 @@ class Found:
     """What a reader makes of a path, before labels become classes.
 
     ``rows`` has ``sample_id``, ``path``, ``split`` and ``label`` as written (None where missing), ``unreadable`` (the
-    file is known to be no image), then any columns of attributes, ``votes_*`` and ``subject_id``.
+    file is known to be no image), then any columns of attributes, ``votes_*`` and ``subject_id``. ``classes`` are
+    judged by where the layout carries no labels at all.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Found:
     fingerprint: str
     attributes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def dataset(self, classes: LabelSet | None = None) -> FaceDataset:
         """The rows judged by ``classes``, by default all the labels met. Raises InputError where there are too few."""
@@ -51,6 +53,8 @@ class Found:
         return FaceDataset(samples, labels, self.pixels, provenance, self.attributes, self.notes)
 
     def _classes(self, names: set[str]) -> LabelSet:
+        if not names and self.classes:
+            return LabelSet(self.classes)
         if len(names) < 2:
             met = ", ".join(sorted(names)) or "none"
             raise InputError(

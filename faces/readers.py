@@ -11,10 +11,22 @@ from faces.emotions import LabelSet
 from faces.errors import InputError
 from faces.found import EXPECTED, Found
 from faces.image_folder import read_image_folder
+from faces.layouts.affectnet import read_affectnet, read_affectnet_csv
+from faces.layouts.ckplus import read_ckplus
+from faces.layouts.coded_names import read_jaffe, read_kdef, read_utkface
+from faces.layouts.expw import read_expw
+from faces.layouts.rafdb import read_rafdb
 from faces.tables import read_fer_csv, read_manifest
 from faces.trees import Tree, open_tree
 
 TREE_READERS: dict[str, Callable[[Tree], Found | None]] = {
+    "RAF-DB": read_rafdb,
+    "AffectNet": read_affectnet,
+    "CK+": read_ckplus,
+    "ExpW": read_expw,
+    "JAFFE": read_jaffe,
+    "KDEF": read_kdef,
+    "UTKFace": read_utkface,
     "image folder": read_image_folder,
 }
 """For folders and archives, most particular first; a reader answers None where the layout is not its own."""
@@ -57,7 +69,7 @@ def _read_tree(path: Path) -> Found:
 
 def _read_table(path: Path, label: str | None, classes: LabelSet | None) -> Found:
     if label is None and path.suffix.lower() == ".csv":
-        found = read_fer_csv(path)
+        found = read_fer_csv(path) or read_affectnet_csv(path)
         if found is not None:
             return found
     return read_manifest(path, read_table(path), label, classes)

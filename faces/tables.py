@@ -93,7 +93,7 @@ def read_fer_csv(path: Path) -> Found | None:
     if rows.empty:
         raise InputError(f"{path} holds no rows below its header; rows of emotion and pixels were expected.")
     source = CsvPixels(path, np.array(cells, dtype=np.int64))
-    return Found("FER-2013 CSV", path, rows, source, _file_hash(path))
+    return Found("FER-2013 CSV", path, rows, source, file_hash(path))
 
 
 def read_manifest(path: Path, table: pd.DataFrame, label: str | None, classes: LabelSet | None) -> Found:
@@ -107,7 +107,7 @@ def read_manifest(path: Path, table: pd.DataFrame, label: str | None, classes: L
     names = [str(value).replace("\\", "/") for value in files]
     source = LooseFiles(path.parent)
     _check_some_exist(path, names)
-    ids = _unique(names)
+    ids = unique_ids(names)
     columns, attributes, notes = attribute_columns(table.drop(columns=[label_column]))
     rows = pd.DataFrame(
         {
@@ -182,7 +182,7 @@ def _check_some_exist(path: Path, names: list[str]) -> None:
         )
 
 
-def _unique(names: list[str]) -> list[str]:
+def unique_ids(names: list[str]) -> list[str]:
     """Names made unique: the second row of a file is ``file#2``."""
     seen: dict[str, int] = {}
     ids = []
@@ -201,13 +201,14 @@ def _text(cell: bytes) -> str | None:
     return clean(cell.decode("utf-8", "replace").strip().strip('"'))
 
 
-def _file_hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _manifest_hash(path: Path, names: list[str]) -> str:
-    digest = hashlib.sha256(_file_hash(path).encode())
+    digest = hashlib.sha256(file_hash(path).encode())
     for name in names:
         file = path.parent / name
         digest.update(str(file.stat().st_size if file.exists() else -1).encode() + b",")

@@ -18,6 +18,7 @@ from faces.errors import InputError, UnreadableImage
 from faces.gzip_index import GzipIndex
 
 IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+MISSING = "cannot be opened: no such file in the archive"
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """A larger member is quarantined unread: no photograph of a face is this large, a decompression bomb may be."""
 
@@ -158,7 +159,9 @@ class ZipTree(_MappedArchive):
         self.sizes = {name: self._members[name].file_size for name in sorted(self._members)}
 
     def data(self, name: str) -> bytes:
-        info = self._members[name]
+        info = self._members.get(name)
+        if info is None:
+            raise UnreadableImage(MISSING)
         if info.file_size > MAX_FILE_BYTES:
             raise UnreadableImage(_too_large(info.file_size))
         try:
@@ -198,7 +201,7 @@ class TarTree(_MappedArchive):
         self.sizes = {name: self._members[name][1] for name in sorted(self._members)}
 
     def data(self, name: str) -> bytes:
-        offset, size = self._members[name]
+        offset, size = self._members.get(name) or _missing()
         if size > MAX_FILE_BYTES:
             raise UnreadableImage(_too_large(size))
         return self._map[offset : offset + size]
@@ -219,7 +222,7 @@ class TarGzTree(_MappedArchive):
         self.sizes = {name: self._members[name][1] for name in sorted(self._members)}
 
     def data(self, name: str) -> bytes:
-        offset, size = self._members[name]
+        offset, size = self._members.get(name) or _missing()
         if size > MAX_FILE_BYTES:
             raise UnreadableImage(_too_large(size))
         return self._gzip.read_at(offset, size)
@@ -250,6 +253,10 @@ def _digest(sizes: dict[str, int]) -> str:
     for name, size in sizes.items():
         digest.update(f"{name}\0{size}\n".encode())
     return digest.hexdigest()
+
+
+def _missing() -> tuple[int, int]:
+    raise UnreadableImage(MISSING)
 
 
 def _too_large(size: int) -> str:

@@ -1,0 +1,57 @@
+"""CK+ (Lucey et al. 2010): sequences from a neutral face to the peak of an emotion."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from faces.found import Found
+from faces.image_folder import rows_of
+from faces.layouts.common import base, images, lines, texts
+from faces.pixels import TreePixels
+from faces.trees import Tree
+
+FRAME = re.compile(r"^(S\d{3})_(\d{3})_(\d{8})\.")
+EMOTION = re.compile(r"^(S\d{3}_\d{3})_\d{8}_emotion\.txt$")
+LABELS = ("neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise")
+PEAK_FRAMES = 3
+"""How many frames at the end of a sequence show its emotion, by the field's convention."""
+
+
+def read_ckplus(tree: Tree) -> Found | None:
+    """``cohn-kanade-images/S005/001/S005_001_00000011.png`` with ``Emotion/S005/001/S005_001_00000011_emotion.txt``.
+
+    The last PEAK_FRAMES frames of a labelled sequence carry its emotion, its first frame is neutral; the frames
+    between, and sequences without a label, are left out and counted in a note.
+    """
+    numbers = {match[1]: lines(tree, name) for name in tree.sizes if (match := EMOTION.match(base(name)))}
+    if not numbers:
+        return None
+    sequences = defaultdict(list)
+    for name in images(tree):
+        if match := FRAME.match(base(name)):
+            sequences[f"{match[1]}_{match[2]}"].append(name)
+    chosen: list[tuple[str, str, str]] = []
+    for sequence, names in sorted(sequences.items()):
+        label = _label(numbers.get(sequence, []))
+        if label is not None:
+            frames = sorted(names, key=base)
+            peak = frames[max(1, len(frames) - PEAK_FRAMES) :]
+            chosen += [(frames[0], "neutral", sequence[:4]), *((name, label, sequence[:4]) for name in peak)]
+    rows = rows_of([name for name, _, _ in chosen], [None] * len(chosen), [label for _, label, _ in chosen])
+    rows["subject_id"] = texts([subject for _, _, subject in chosen])
+    left = sum(map(len, sequences.values())) - len(chosen)
+    without = sum(_label(numbers.get(sequence, [])) is None for sequence in sequences)
+    note = (
+        f"Of each labelled sequence the first frame is read as neutral and the last {PEAK_FRAMES} as its emotion; "
+        f"{left} other frames were left out, {without} sequences because they have no label."
+    )
+    return Found("CK+", tree.path, rows, TreePixels(tree), tree.fingerprint(), notes=(note,))
+
+
+def _label(content: list[str]) -> str | None:
+    """``3.0000000e+00`` is the number of an emotion."""
+    try:
+        return LABELS[int(float(content[0]))]
+    except (IndexError, ValueError):
+        return None
