@@ -16,6 +16,9 @@ SIDE = 24
 """Thumbnails are SIDE x SIDE: fine enough to tell two faces apart, coarse enough to survive JPEG."""
 SIMILAR = 0.98
 """Correlation from which two thumbnails are taken for the same picture."""
+BLANK = 3.0
+"""Contrast (standard deviation of the luma, 0 to 128) below which nothing can be seen in a picture."""
+REFERENCES = 2000
 _COARSE, _CANDIDATE = 12, 0.95
 _BLOCK = 1024
 
@@ -150,3 +153,28 @@ def _describe(rows: pd.DataFrame, group: np.ndarray) -> pd.DataFrame:
     table["conflicting"] = by_group["label"].transform("nunique") > 1
     table["across_splits"] = by_group["split"].transform("nunique") > 1
     return table[list(GROUP_COLUMNS)]
+
+
+def outliers(contrast: np.ndarray, embeddings: np.ndarray | None = None) -> np.ndarray:
+    """How unlike a face each picture is, float (N,) in [0, 1], NaN where it could not be read.
+
+    ``contrast`` float (N,), the standard deviation of the luma; a blank picture (below BLANK) scores 1. Others score
+    the share of pictures that lie closer to their ten nearest by cosine in ``embeddings`` (N, D), among at most
+    REFERENCES pictures spread evenly over the data.
+    """
+    score = np.where(np.isfinite(contrast), np.where(contrast < BLANK, 1.0, 0.0), np.nan)
+    rows = np.flatnonzero(score == 0)
+    if embeddings is None or len(rows) < 3:
+        return score
+    found = np.nan_to_num(np.asarray(embeddings, dtype=np.float32)[rows])
+    unit = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+    references = np.linspace(0, len(rows) - 1, min(REFERENCES, len(rows))).round().astype(int)
+    nearest = min(10, len(references) - 1)
+    close = np.zeros(len(rows))
+    for start in range(0, len(rows), _BLOCK):
+        cosine = unit[start : start + _BLOCK] @ unit[references].T
+        # A picture among the references is its own nearest; it does not count.
+        cosine[np.arange(start, start + len(cosine))[:, None] == references] = -2
+        close[start : start + _BLOCK] = np.partition(cosine, -nearest, axis=1)[:, -nearest:].mean(axis=1)
+    score[rows] = np.argsort(np.argsort(-close, kind="stable"), kind="stable") / len(rows)
+    return score

@@ -154,6 +154,11 @@ class Standing:
         """Every decision that holds, by key in order of first decision."""
         return [decision for key in self._made for decision in self.of(key).values()]
 
+    def made(self, decision_id: str) -> Decision | None:
+        """A decision that is not an undo, by its id, undone or not."""
+        found = self._by_id.get(decision_id)
+        return found if found is not None and found.action != UNDO else None
+
     def latest(self, reviewer: str, run: str | None = None) -> Decision | None:
         """The newest decision of a reviewer (in one run) that is not undone: what undo takes back."""
         for decision in reversed(self._by_id.values()):

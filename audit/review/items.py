@@ -1,0 +1,168 @@
+"""What a reviewer is shown of one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from audit.duplicates import exact_groups, outliers
+from audit.review.domain import Decision
+from audit.run import AuditRun
+from faces.emotions import canonical
+from faces.errors import InputError
+
+SPLIT_FROM = 0.5
+"""The second choice must have at least this much of the first one's share for a picture to be called ambiguous."""
+
+
+@dataclass(frozen=True)
+class ReviewItem:
+    """One picture to judge.
+
+    ``score`` the probability that the label is wrong, after what decisions taught; ``probabilities`` by class;
+    ``votes`` counts by class where the data has them, else None (for display alone); ``ambiguous`` whether the votes
+    or the model are split; ``copies`` other samples with the same pixels; ``decisions`` the ones that hold.
+    """
+
+    row: int
+    sample_id: str
+    content_id: str
+    label: str
+    suggested: str | None
+    score: float
+    reason: str
+    probabilities: dict[str, float]
+    votes: dict[str, int] | None
+    ambiguous: bool
+    copies: tuple[str, ...]
+    decisions: tuple[Decision, ...]
+
+
+class Evidence:
+    """A run's columns in the form the review needs them, each computed once."""
+
+    def __init__(self, run: AuditRun) -> None:
+        self.run = run
+        self.samples = run.samples
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class names (N,) as objects, None where there is no label of the run's classes."""
+        known = self.samples["label"].isin(self.run.classes.names).to_numpy()
+        return np.where(known, self.samples["label"].astype(object), None)
+
+    @cached_property
+    def suggested(self) -> np.ndarray:
+        """Class names (N,) as objects, None where nothing is suggested."""
+        values = self.samples["suggested"].astype(object)
+        return values.where(values.notna(), None).to_numpy()
+
+    @cached_property
+    def content(self) -> np.ndarray:
+        """content_id (N,) as objects, None where a picture could not be read."""
+        values = self.samples["content_id"].astype(object)
+        return values.where(values.notna() & (values != ""), None).to_numpy()
+
+    @cached_property
+    def reviewable(self) -> np.ndarray:
+        """Rows with a picture and a label, in sample order."""
+        known = [c is not None and y is not None for c, y in zip(self.content, self.labels, strict=True)]
+        return np.array(known, dtype=bool).nonzero()[0]
+
+    @cached_property
+    def rows_of(self) -> dict[tuple[str, str], list[int]]:
+        """(content_id, label) -> the rows a decision about it reaches."""
+        rows: dict[tuple[str, str], list[int]] = {}
+        for row in self.reviewable.tolist():
+            rows.setdefault((self.content[row], self.labels[row]), []).append(row)
+        return rows
+
+    @cached_property
+    def split(self) -> np.ndarray:
+        """How split the model is: the second largest probability over the largest, float (N,), NaN where unscored."""
+        ordered = np.sort(np.asarray(self.run.probabilities, dtype=np.float64), axis=1)
+        return ordered[:, -2] / np.maximum(ordered[:, -1], 1e-12)
+
+    @cached_property
+    def strangeness(self) -> np.ndarray:
+        """How unlike a face each picture is, float (N,) in [0, 1]."""
+        return outliers(self.samples["contrast"].to_numpy(dtype=np.float64), self.run.embeddings)
+
+    @cached_property
+    def copies_table(self) -> pd.DataFrame:
+        """Groups of the same picture: the run's own table where it knows near copies too, else the exact ones."""
+        stored = self._table("duplicates")
+        table = exact_groups(self.samples) if stored is None or "kind" not in stored else stored
+        row = table["sample_id"].map(self.run.row_of)
+        return table.assign(row=row).dropna(subset=["row"]).astype({"row": np.int64})
+
+    @cached_property
+    def vote_columns(self) -> list[str]:
+        return [name for name in self.samples.columns if name.startswith("votes_")]
+
+    @cached_property
+    def split_votes(self) -> np.ndarray:
+        """The same of the votes; 0 where there are none."""
+        if len(self.vote_columns) < 2:
+            return np.zeros(len(self.samples))
+        ordered = np.sort(self.samples[self.vote_columns].fillna(0).to_numpy(dtype=np.float64), axis=1)
+        return ordered[:, -2] / np.maximum(ordered[:, -1], 1)
+
+    @cached_property
+    def ambiguous(self) -> np.ndarray:
+        """bool (N,): the model or the votes are split."""
+        return (np.nan_to_num(self.split) >= SPLIT_FROM) | (self.split_votes >= SPLIT_FROM)
+
+    @cached_property
+    def _unit(self) -> np.ndarray | None:
+        if self.run.embeddings is None:
+            return None
+        rows = np.nan_to_num(np.asarray(self.run.embeddings, dtype=np.float32))
+        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+    @cached_property
+    def _reasons(self) -> pd.Series | None:
+        stored = self._table("label_issues")
+        return None if stored is None else stored.set_index("sample_id")["reason"]
+
+    def _table(self, name: str) -> pd.DataFrame | None:
+        try:
+            return self.run.table(name)
+        except InputError:
+            return None
+
+    def similar(self, row: int) -> np.ndarray:
+        """All other rows, the most alike in the network's embeddings first; empty where there are no embeddings."""
+        if self._unit is None:
+            return np.zeros(0, dtype=np.int64)
+        order = np.argsort(-(self._unit @ self._unit[row]), kind="stable")
+        return order[order != row]
+
+    def copies(self, row: int) -> list[int]:
+        """Other rows with the same pixels, whatever their label."""
+        return [other for other in np.flatnonzero(self.content == self.content[row]).tolist() if other != row]
+
+    def votes(self, row: int) -> dict[str, int] | None:
+        """Counts by class name; None where this picture has none."""
+        values = {canonical(name.removeprefix("votes_")): self.samples[name].iat[row] for name in self.vote_columns}
+        known = {name: int(value) for name, value in values.items() if pd.notna(value)}
+        return known if sum(known.values()) else None
+
+    def reason(self, row: int) -> str:
+        """Why the label is doubted: the audit's sentence, or the two probabilities where it stored none."""
+        sample = self.samples["sample_id"].iat[row]
+        if self._reasons is not None and sample in self._reasons.index:
+            return str(self._reasons[sample])
+        label, other = self.labels[row], self.suggested[row]
+        shares = self.probabilities(row)
+        if label is None or other is None or label not in shares:
+            return "No label to judge, or no probabilities to judge it by."
+        return f"The model gives {label} {shares[label]:.0%} and {other} {shares[other]:.0%}."
+
+    def probabilities(self, row: int) -> dict[str, float]:
+        """By class, in the run's order; empty where the picture was not scored."""
+        values = np.asarray(self.run.probabilities[row], dtype=np.float64)
+        return dict(zip(self.run.classes.names, values.tolist(), strict=True)) if np.isfinite(values).all() else {}

@@ -1,0 +1,357 @@
+"""Reviewing one run: queues, decisions, undo, progress. What the Review page and the command line talk to.
+
+Everything is read from the log, so several services (threads, processes, machines) on one database see each other's
+decisions; each brings itself up to date at every call.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+
+from audit.review.agreement import Agreement, agreement, dawid_skene, ratings
+from audit.review.domain import (
+    ACCEPT,
+    SKIP,
+    UNDO,
+    Decision,
+    Key,
+    Standing,
+    Verdict,
+    check,
+    majority,
+)
+from audit.review.items import Evidence, ReviewItem
+from audit.review.learning import ClassRate, Learned, Learner
+from audit.review.queues import Query, control, order
+from audit.review.store import ReviewStore
+from audit.run import AuditRun
+from faces.errors import InputError
+
+PAUSE = 300.0
+"""Seconds without a decision after which a reviewer was away, which does not count for the pace."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the review of this run stands.
+
+    ``decided`` of ``total`` pictures; ``mine`` by this reviewer; ``pace`` decisions an hour by this reviewer, None
+    before two; ``errors_found`` labels found wrong; ``errors_left`` expected among the rest with its 95% interval;
+    ``control_decided`` of ``control_total`` in the random control sample; ``rates`` one a class; ``sentences`` what
+    was learned so far.
+    """
+
+    decided: int
+    total: int
+    mine: int
+    pace: float | None
+    errors_found: int
+    errors_left: tuple[float, float, float]
+    control_decided: int
+    control_total: int
+    rates: tuple[ClassRate, ...]
+    sentences: tuple[str, ...]
+
+
+class ReviewService:
+    """The review of one run in one database.
+
+    ``overlap`` is how many reviewers each picture shall have; ``claim_seconds`` how long a picture handed to one
+    reviewer is kept from others. Safe to use from several threads.
+    """
+
+    def __init__(self, run: AuditRun, store: ReviewStore, overlap: int = 1, claim_seconds: float = 120.0) -> None:
+        if overlap < 1:
+            raise InputError(f"The overlap {overlap} is no number of reviewers; 1 or more was expected.")
+        self.run = run
+        self.store = store
+        self.overlap = overlap
+        self.claim_seconds = claim_seconds
+        self.evidence = Evidence(run)
+        self._learner = Learner(
+            run.samples["label_issue_score"].to_numpy(dtype=np.float64),
+            self.evidence.labels,
+            self.evidence.suggested,
+            run.samples[list(run.attributes)],
+            run.classes.names,
+        )
+        self._lock = threading.RLock()
+        self._last = 0
+        self._standing = Standing()
+        self._learned: Learned | None = None
+
+    # Reading
+
+    def queue(
+        self, kind: str = "likely_wrong", reviewer: str = "", limit: int | None = None, **where: Any
+    ) -> list[str]:
+        """Sample ids still to be decided by this reviewer, in the queue's order; one for each picture and label.
+
+        ``where`` are the filters of ``queues.Query``. Pictures that have enough reviewers, or that others hold just
+        now, are left out. Raises InputError for a queue or filter that is not there.
+        """
+        with self._lock:
+            self._refresh()
+            rows = order(Query(kind, **where), self.evidence, self.learned.score, self._standing)
+            if after is not None:
+                found = np.flatnonzero(rows == self._row(after))
+                rows = rows[found[0] + 1 :] if len(found) else rows
+            ids = self.run.samples["sample_id"]
+            return [ids.iat[row] for row in islice(self._open(rows, reviewer, kind), limit)]
+
+    def next(self, kind: str, reviewer: str, after: str | None = None, **where: Any) -> str | None:
+        """Claim the first picture of a queue (the first below sample ``after``), None where nothing is left."""
+        tried = 1
+        while True:
+            waiting = self.queue(kind, reviewer, limit=tried, after=after, **where)
+            free = self.claim(waiting[-1:], reviewer)
+            if free or len(waiting) < tried:
+                return free[0] if free else None
+            tried += 1
+
+    def claim(self, sample_ids: Sequence[str], reviewer: str) -> list[str]:
+        """Hold pictures for a reviewer for ``claim_seconds``; returns those that were free."""
+        with self._lock:
+            contents = {self.evidence.content[self._row(name)]: name for name in sample_ids}
+            slots = [self._slots(self._row(name), reviewer) for name in contents.values()]
+        granted = self.store.claim(list(contents), reviewer, slots, self.claim_seconds)
+        return [contents[content] for content in granted]
+
+    def item(self, sample_id: str) -> ReviewItem:
+        """Everything about one picture. Raises InputError where the run has no such sample."""
+        with self._lock:
+            self._refresh()
+            row, evidence = self._row(sample_id), self.evidence
+            ids = self.run.samples["sample_id"]
+            key = (evidence.content[row], evidence.labels[row])
+            return ReviewItem(
+                row=row,
+                sample_id=sample_id,
+                content_id=evidence.content[row] or "",
+                label=evidence.labels[row] or "",
+                suggested=evidence.suggested[row],
+                score=float(self.learned.score[row]),
+                reason=evidence.reason(row),
+                probabilities=evidence.probabilities(row),
+                votes=evidence.votes(row),
+                ambiguous=bool(evidence.ambiguous[row]),
+                copies=tuple(ids.iat[other] for other in evidence.copies(row)),
+                decisions=tuple(self._standing.of(key).values()),
+            )
+
+    def neighbours(self, sample_id: str, n: int = 8) -> list[str]:
+        """The most similar pictures in the network's embeddings, decided or not."""
+        ids = self.run.samples["sample_id"]
+        return [ids.iat[row] for row in self.evidence.similar(self._row(sample_id))[:n]]
+
+    def look_alikes(self, sample_id: str, reviewer: str, n: int = 24) -> list[str]:
+        """The most similar undecided pictures with the same label, for deciding many at once."""
+        with self._lock:
+            self._refresh()
+            row = self._row(sample_id)
+            similar = self.evidence.similar(row)
+            same = similar[self.evidence.labels[similar] == self.evidence.labels[row]]
+            ids = self.run.samples["sample_id"]
+            return [ids.iat[other] for other in islice(self._open(same, reviewer, "likely_wrong"), n)]
+
+    @property
+    def learned(self) -> Learned:
+        """Scores and error rates after all decisions so far."""
+        with self._lock:
+            if self._learned is None:
+                self._learned = self._learner.learn(self._outcome())
+            return self._learned
+
+    def progress(self, reviewer: str = "") -> Progress:
+        """How far the review is, what it found, and how many wrong labels are likely left."""
+        with self._lock:
+            self._refresh()
+            outcome = self._outcome()
+            learned = self.learned
+            drawn = control(Query(), self.evidence, learned.score, self._standing)
+            mine = [d for d in self._standing.all() if d.reviewer == reviewer and d.key in self.evidence.rows_of]
+            return Progress(
+                decided=int(np.isfinite(outcome).sum()),
+                total=len(self.evidence.reviewable),
+                mine=len(mine),
+                pace=_pace(mine),
+                errors_found=int((np.nan_to_num(outcome) > 0.5).sum()),
+                errors_left=learned.errors_left,
+                control_decided=int(np.isfinite(outcome[drawn]).sum()),
+                control_total=len(drawn),
+                rates=learned.rates,
+                sentences=learned.sentences,
+            )
+
+    def verdicts(self, method: str = "majority") -> dict[Key, Verdict]:
+        """What all reviewers decided together, for the keys of this run; ``majority`` or ``dawid_skene``."""
+        methods = {"majority": majority, "dawid_skene": lambda standing: dawid_skene(ratings(standing))}
+        if method not in methods:
+            raise InputError(f"There is no consensus {method!r}; use {' or '.join(methods)}.")
+        with self._lock:
+            self._refresh()
+            return {k: v for k, v in methods[method](self._standing).items() if k in self.evidence.rows_of}
+
+    def agreement(self) -> Agreement:
+        """How far the reviewers agree, overall, by pair and by class."""
+        with self._lock:
+            self._refresh()
+            return agreement(ratings(self._standing))
+
+    def log(self) -> list[Decision]:
+        """Every decision and undo on pictures of this run, in order, from whichever run they were made."""
+        return [decision for decision in self.store.log() if decision.key in self.evidence.rows_of]
+
+    # Writing
+
+    def decide(
+        self,
+        sample_id: str,
+        action: str,
+        reviewer: str,
+        new_label: str | None = None,
+        soft: Mapping[str, float] | None = None,
+        reason: str = "",
+        shown: Sequence[str] = (),
+        id: str | None = None,
+    ) -> Decision:
+        """Record one decision; on disk when this returns. ``id`` given by the caller makes a repeated call harmless.
+
+        ``accept`` takes the suggestion, ``keep`` the label. ``shown`` names what was seen before (domain.SHOWABLE).
+        Raises InputError where the decision makes no sense.
+        """
+        decision = self._decision(sample_id, action, reviewer, new_label, soft, reason, shown, id or uuid.uuid4().hex)
+        self.store.append(decision)
+        self._made(reviewer, [decision])
+        return decision
+
+    def decide_many(
+        self,
+        sample_ids: Sequence[str],
+        action: str,
+        reviewer: str,
+        new_label: str | None = None,
+        reason: str = "",
+        shown: Sequence[str] = (),
+    ) -> list[Decision]:
+        """The same decision on several pictures, all recorded or none."""
+        decisions = [
+            self._decision(name, action, reviewer, new_label, None, reason, shown, uuid.uuid4().hex)
+            for name in sample_ids
+        ]
+        self.store.append(*decisions)
+        self._made(reviewer, decisions)
+        return decisions
+
+    def undo(self, reviewer: str, decision_id: str | None = None) -> Decision | None:
+        """Take back the reviewer's newest decision in this run (or a named one) and return it; None if there is none.
+
+        The undo is itself recorded; the state afterwards is exactly the one before the decision.
+        """
+        with self._lock:
+            self._refresh()
+            if decision_id is None:
+                target = self._standing.latest(reviewer, self.run.name)
+            else:
+                target = self._standing.made(decision_id)
+        if target is None:
+            return None
+        fields = asdict(target) | {"action": UNDO, "new_label": None, "soft": None, "reason": "", "undoes": target.id}
+        del fields["id"], fields["time"]
+        self.store.append(Decision(**fields | {"reviewer": reviewer}))
+        return target
+
+    def add(self, decisions: Sequence[Decision]) -> int:
+        """Record decisions made elsewhere (an import); returns how many were new. Raises InputError on a bad one."""
+        checked = [check(decision, self.run.classes) for decision in decisions]
+        known = {decision.id for decision in self.store.log()}
+        self.store.append(*checked)
+        return len({decision.id for decision in checked} - known)
+
+    # Inside
+
+    def _decision(
+        self,
+        sample_id: str,
+        action: str,
+        reviewer: str,
+        new_label: str | None,
+        soft: Mapping[str, float] | None,
+        reason: str,
+        shown: Sequence[str],
+        id: str,
+    ) -> Decision:
+        row = self._row(sample_id)
+        label = self.evidence.labels[row]
+        if label is None:
+            raise InputError(f"{sample_id} has no label of this run's classes; there is nothing to decide: skip it.")
+        if action == ACCEPT and new_label is None:
+            new_label = self.evidence.suggested[row]
+        made = Decision(
+            sample_id, self.evidence.content[row] or "", self.run.name, reviewer.strip(), label, action,
+            new_label, None if soft is None else dict(soft), reason, tuple(shown), id=id,
+        )  # fmt: skip
+        return check(made, self.run.classes)
+
+    def _made(self, reviewer: str, decisions: Sequence[Decision]) -> None:
+        self.store.release(reviewer, [decision.content_id for decision in decisions])
+
+    def _row(self, sample_id: str) -> int:
+        try:
+            return self.run.row_of[sample_id]
+        except KeyError:
+            raise InputError(f"The run {self.run.name} has no sample {sample_id!r}; see its samples.parquet.") from None
+
+    def _refresh(self) -> None:
+        """Take in what was appended since, by whomever."""
+        for number, decision in self.store.decisions(self._last):
+            self._standing.add(decision)
+            self._last = number
+            self._learned = None
+
+    def _outcome(self) -> np.ndarray:
+        """float (N,): the share of reviewers who found the label wrong, NaN where nobody decided."""
+        outcome = np.full(len(self.run.samples), np.nan)
+        for key in self._standing:
+            given = [float(bool(d.says_wrong)) for d in self._standing.of(key).values() if d.action != SKIP]
+            if given and key in self.evidence.rows_of:
+                outcome[self.evidence.rows_of[key]] = np.mean(given)
+        return outcome
+
+    def _open(self, rows: np.ndarray, reviewer: str, kind: str) -> Iterator[int]:
+        """Rows this reviewer may still decide, the first of each picture and label."""
+        held = self.store.claimed_by_others(reviewer)
+        seen: set[Key] = set()
+        for row in rows.tolist():
+            key = (self.evidence.content[row], self.evidence.labels[row])
+            if key in seen:
+                continue
+            seen.add(key)
+            room = self._slots(row, reviewer) if kind != "disagreements" else self._unless_mine(key, reviewer)
+            if room > held.get(key[0], 0):
+                yield row
+
+    def _slots(self, row: int, reviewer: str) -> int:
+        """How many more reviewers a picture needs; 0 where this one has decided it."""
+        given = self._standing.of((self.evidence.content[row], self.evidence.labels[row]))
+        if reviewer in given:
+            return 0
+        return max(0, self.overlap - sum(decision.action != SKIP for decision in given.values()))
+
+    def _unless_mine(self, key: Key, reviewer: str) -> int:
+        return 0 if reviewer in self._standing.of(key) else 1
+
+
+def _pace(decisions: Sequence[Decision]) -> float | None:
+    """Decisions an hour over the time spent, pauses left out; None where that is not known."""
+    times = sorted(datetime.fromisoformat(decision.time).astimezone(UTC).timestamp() for decision in decisions)
+    gaps = [later - earlier for earlier, later in pairwise(times) if later - earlier <= PAUSE]
+    return len(gaps) / sum(gaps) * 3600 if sum(gaps) > 0 else None
