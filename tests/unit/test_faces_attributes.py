@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -148,6 +148,7 @@ def test_ferplus_votes_join_images_by_name(tmp_path):
     assert list(joined.samples["votes_happiness"]) == [1, 1]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 120))
 def test_an_age_lies_in_its_band(age):
     band = age_band(age)
@@ -162,13 +163,14 @@ def test_what_is_no_age_has_no_band(value):
     assert age_band(value) is None
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(3, 12), st.integers(3, 12), st.sampled_from([1, 3]))))
 def test_measures_are_mean_deviation_and_variance_of_the_laplacian(image):
     grey = image[:, :, 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     brightness, contrast, sharpness = measure(image)
-    assert brightness == pytest.approx(grey.mean())
-    assert contrast == pytest.approx(grey.std())
-    assert sharpness == pytest.approx(cv2.Laplacian(grey, cv2.CV_64F).var(), rel=1e-5, abs=1e-6)
+    assert brightness == pytest.approx(grey.mean(), abs=1e-6)
+    assert contrast == pytest.approx(grey.std(), abs=1e-5)
+    assert sharpness == pytest.approx(cv2.Laplacian(grey, cv2.CV_64F).var(), rel=1e-5, abs=1e-4)
     assert 0 <= brightness <= 255 and contrast >= 0 and sharpness >= 0
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -45,6 +45,7 @@ def png_claiming(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
 
 
+@settings(deadline=None)
 @given(IMAGES)
 def test_a_png_comes_back_as_it_was(image):
     assert np.array_equal(decode(png_of(image)), image)
@@ -139,6 +140,7 @@ def test_a_huge_tiff_is_refused_by_its_header():
         decode(data)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_an_image_or_say_why_not(data):
     for start in (
@@ -159,6 +161,7 @@ def test_any_bytes_are_an_image_or_say_why_not(data):
             assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in (1, 3)
 
 
+@settings(deadline=None)
 @given(IMAGES)
 def test_content_id_is_of_shape_and_pixels(image):
     assert content_id(image) == hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
@@ -206,6 +209,7 @@ def fake(n: int, shape=(4, 4, 1), bad: str = "") -> FakeDataset:
     return FakeDataset(pd.DataFrame({"sample_id": [str(row) for row in range(n)]}), FakePixels(shape, bad=bad))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 199), max_size=300))
 def test_rows_come_in_the_order_asked_for(rows):
     got = list(decode_ahead(fake(200), rows))

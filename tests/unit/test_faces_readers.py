@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faces.emotions import LabelSet
@@ -312,6 +312,7 @@ def test_a_table_that_cannot_be_read_is_one_clear_error(tmp_path, text):
 NAMES = st.text("abcdefgh ä喜_-", min_size=1, max_size=8).map(str.strip).filter(bool)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.sets(NAMES, min_size=2, max_size=5), st.sets(st.sampled_from(["train", "test", "val"]), min_size=1))
 def test_every_image_of_every_class_and_split_is_there_once(tmp_path_factory, labels, splits):
     wanted = {f"{split}/{label}/{n}.png": png(n) for split in splits for label in labels for n in range(2)}

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats.contingency import association, crosstab
 
@@ -52,6 +52,7 @@ def test_one_group_or_none():
     assert stereotype("sex", np.zeros((0, 3))).cramers_v is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=9))
 def test_representation_equals_its_definitions(counts):
     values = [str(group) for group, count in enumerate(counts) for _ in range(count)]
@@ -66,6 +67,7 @@ def test_representation_equals_its_definitions(counts):
         assert -1e-9 <= found.nsd <= 1 + 1e-9
 
 
+@settings(deadline=None)
 @given(PEOPLE)
 def test_stereotypes_equal_scipy_and_their_definitions(pairs):
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -84,6 +86,7 @@ def test_stereotypes_equal_scipy_and_their_definitions(pairs):
             assert value == pytest.approx(shared / whole, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(PEOPLE)
 def test_local_stereotypes_equal_their_definitions(pairs):
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -113,6 +116,7 @@ def test_local_stereotypes_by_hand():
     assert (never["npmi"], never["duchers_z"]) == (-1.0, -1.0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 5))
 def test_independent_attributes_show_no_stereotype(x, y, times):
     table = times * np.outer([x, 1, 2], [y, 3])

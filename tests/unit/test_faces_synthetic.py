@@ -41,6 +41,7 @@ def test_each_unit_moves_what_its_name_says():
     assert made(26).gap > made(25).gap > rest.gap and made(26).chin > rest.chin
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CLASSES), st.floats(0.2, 1), st.integers(0, 1000))
 def test_an_emotion_shows_its_own_units_at_about_its_intensity(emotion, intensity, seed):
     action = express(emotion, intensity, np.random.default_rng(seed))
