@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, redirect, request
+from flask import Flask, Response, request
 
 COOKIE = "facevalue_token"
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -60,7 +60,7 @@ def _no_token(token: str | None) -> Response | None:
         return None
     if not hmac.compare_digest(request.args.get("token", "").encode(), token.encode()):
         return _refuse("This page needs its access token; open the address that the server printed when it started.")
-    response = redirect("/" + request.path.lstrip("/"))
+    response = Response(status=302, headers={"Location": "/" + request.path.lstrip("/")})
     response.set_cookie(COOKIE, token, httponly=True, samesite="Strict")
     return response
 

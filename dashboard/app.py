@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -160,19 +161,23 @@ def serve(
         token = token or access.new_token()
     names = access.LOCAL_NAMES | {access.host_name(host)}
     access.protect(app.server, token, names)
+    with _listening(host, port) as listener:
+        address = f"http://{_shown(host)}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}"
+        server = waitress.create_server(app.server, sockets=[listener], threads=8, ident=None)
+        print(f"Face Value serves {', '.join(run.name for run in runs)} at {address}", flush=True)
+        try:
+            server.run()
+        except KeyboardInterrupt:
+            server.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises InputError where it cannot be had."""
     try:
-        server = waitress.create_server(app.server, host=host, port=port, threads=8, ident=None)
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise InputError(f"Port {port} on {host} cannot be used ({error.strerror}); pass another --port.") from None
-    suffix = f"?token={token}" if token else ""
-    print(
-        f"Face Value serves {', '.join(run.name for run in runs)} at http://{_shown(host)}:{server.effective_port}/{suffix}",
-        flush=True,
-    )
-    try:
-        server.run()
-    except KeyboardInterrupt:
-        server.close()
+        reason = error.strerror or str(error)
+        raise InputError(f"Port {port} on {host} cannot be used ({reason}); pass another --port.") from None
 
 
 def _shown(host: str) -> str:

@@ -75,7 +75,7 @@ def neighbours_in_order(samples: Samples, query: Query, row: int) -> tuple[str |
         f"FROM samples WHERE {where} WINDOW w AS (ORDER BY {_order(samples, query.get('sort', ''))})) WHERE row = ?"
     )
     found = samples.ask(sql, [*values, row])
-    return (None, None) if found.empty else tuple(_text(found[name][0]) for name in ("before", "after"))
+    return (None, None) if found.empty else (_text(found["before"][0]), _text(found["after"][0]))
 
 
 def rows_of(samples: Samples, query: Query) -> np.ndarray:

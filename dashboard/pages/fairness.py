@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 
 from audit.counts import CROSS
 from dashboard.components import controls, shell
-from dashboard.components.attributes import aria
+from dashboard.components.attributes import Child, aria
 from dashboard.components.charts import graph
 from dashboard.components.tables import Column, table
 from dashboard.query import Query
@@ -140,7 +140,7 @@ def forest(view: View, attribute: str) -> Component:
     )
 
 
-def _standardised(row: dict) -> object:
+def _standardised(row: dict) -> Child:
     reason = row.get("reason")
     if isinstance(reason, str):
         return html.Abbr("undefined", title=reason)

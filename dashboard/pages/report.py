@@ -139,4 +139,4 @@ def register(app: Dash, site: Site) -> None:
         running=[(Output(Ids.MAKE, "loading"), True, False)],
         prevent_initial_call=True,
     )(partial(make, site))
-    app.server.add_url_rule("/report/<slug>/<name>", "report", partial(answer, site))
+    app.server.add_url_rule("/report/<slug>/<path:name>", "report", partial(answer, site))

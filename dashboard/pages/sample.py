@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,14 +138,15 @@ def evidence(view: View, sample: pd.Series, row: int) -> Component:
     )
 
 
-def _fact(value: object) -> str:
-    if value is None or value is pd.NA or value != value:
+def _fact(value: Any) -> str:
+    if pd.isna(value):
         return ""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return str(value)
+    if not isinstance(value, Real):
+        return str(value)
+    number = float(value)
+    return f"{number:,.0f}" if abs(number) >= 100 or number.is_integer() else f"{number:.3g}"
 
 
 def _votes(sample: pd.Series) -> list[Component]:

@@ -1,0 +1,68 @@
+"""A served run of drawn faces and a browser page to walk it with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import waitress
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from audit.run import AuditRun
+from dashboard import access
+from dashboard.app import create_app
+from tests.dashboard_runs import make_run
+
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
+
+
+@dataclass(frozen=True)
+class Site:
+    """The served runs and their address."""
+
+    address: str
+    runs: tuple[AuditRun, ...]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two runs of the same drawn faces, served on a free port."""
+    folder = tmp_path_factory.mktemp("site")
+    runs = (make_run(folder, name="drawn"), make_run(folder, seed=1, name="other"))
+    app = create_app(runs)
+    access.protect(app.server)
+    server = waitress.create_server(app.server, host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield Site(f"http://127.0.0.1:{server.effective_port}", runs)
+    server.close()
+    thread.join(timeout=5)
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a context of its own; the test fails where the page reports an error or asks another host."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    page = context.new_page()
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda request: _foreign(request.url, troubles))
+    yield page
+    context.close()
+    assert not troubles
+
+
+def _foreign(url: str, troubles: list[str]) -> None:
+    if not url.startswith(("http://127.0.0.1", "data:", "blob:")):
+        troubles.append(f"asked {url}")
