@@ -70,7 +70,7 @@ class Evidence:
     def reviewable(self) -> np.ndarray:
         """Rows with a picture and a label, in sample order."""
         known = [c is not None and y is not None for c, y in zip(self.content, self.labels, strict=True)]
-        return np.array(known, dtype=bool).nonzero()[0]
+        return np.arange(len(known))[np.array(known, dtype=bool)]
 
     @cached_property
     def rows_of(self) -> dict[tuple[str, str], list[int]]:

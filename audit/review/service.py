@@ -91,12 +91,18 @@ class ReviewService:
     # Reading
 
     def queue(
-        self, kind: str = "likely_wrong", reviewer: str = "", limit: int | None = None, **where: Any
+        self,
+        kind: str = "likely_wrong",
+        reviewer: str = "",
+        limit: int | None = None,
+        after: str | None = None,
+        **where: Any,
     ) -> list[str]:
         """Sample ids still to be decided by this reviewer, in the queue's order; one for each picture and label.
 
-        ``where`` are the filters of ``queues.Query``. Pictures that have enough reviewers, or that others hold just
-        now, are left out. Raises InputError for a queue or filter that is not there.
+        ``where`` are the filters of ``queues.Query``; ``after`` leaves out what comes up to a sample. Pictures that
+        have enough reviewers, or that others hold just now, are left out too. Raises InputError for a queue or filter
+        that is not there.
         """
         with self._lock:
             self._refresh()
