@@ -49,7 +49,7 @@ def audit(
     plan = shards.plan(len(dataset), options.shard_size)
     with writing(out):
         (out / PARTS).mkdir(parents=True, exist_ok=True)
-        (out / PARTS / PLAN).write_text(as_json(head))
+        shards.write_whole(out / PARTS / PLAN, as_json(head))
     _score_shards(dataset, classifier, options, plan, out)
     _finish(dataset, classifier, head, plan, out)
     return AuditRun.open(out)
@@ -112,7 +112,9 @@ def _is_finished(out: Path, head: dict, resume: bool) -> bool:
 
 def _only_begun(out: Path) -> bool:
     """Whether an audit was killed before its plan was whole."""
-    return [path.name for path in out.iterdir()] == [PARTS] and {file.name for file in (out / PARTS).iterdir()} <= {PLAN}
+    if not out.is_dir() or [path.name for path in out.iterdir()] != [PARTS]:
+        return False
+    return all(file.name.startswith(PLAN) for file in (out / PARTS).iterdir())
 
 
 def _read(file: Path) -> dict | None:
@@ -145,17 +147,21 @@ def _score_shard(
 
     read, ``rows`` (m,): ``probabilities``, ``embeddings``, and by method ``maps NAME`` and ``scale NAME``.
     """
-    samples = dataset.samples
-    labels = classifier.labels.encode(samples["label"])
-    ids = samples["sample_id"].to_numpy(dtype=object)
-    identity, reasons, measured, readable, scored = [], [], [], [], []
+    labels = classifier.labels.encode(dataset.samples["label"])
+    ids = dataset.samples["sample_id"].to_numpy(dtype=object)
+    identity, reasons, measured = [], [], []
+    readable: list[int] = []
     waiting: list[np.ndarray] = []
+    scored: list[tuple[dict[str, np.ndarray], dict[str, float]]] = []
     for row, image in dataset.stream(shard.rows):
-        unread = isinstance(image, UnreadableImage)
-        identity.append("" if unread else content_id(image))
-        reasons.append(str(image) if unread else "")
-        measured.append((np.nan,) * 3 if unread else measure(image))
-        if not unread:
+        if isinstance(image, UnreadableImage):
+            identity.append("")
+            reasons.append(str(image))
+            measured.append((np.nan, np.nan, np.nan))
+        else:
+            identity.append(content_id(image))
+            reasons.append("")
+            measured.append(measure(image))
             readable.append(row)
             waiting.append(classifier.preprocessing.fit(image))
         if waiting and ((row + 1 - shard.start) % options.batch_size == 0 or row + 1 == shard.stop):
@@ -166,14 +172,13 @@ def _score_shard(
             scored.append(_packed(batch))
             waiting = []
     arrays = {name: np.concatenate([one[name] for one, _ in scored]) for name in (scored[0][0] if scored else ())}
-    timing = {name: sum(times[name] for _, times in scored) for name in ("inference_s", "pass_s")}
     arrays |= {
         "content_id": np.array(identity, dtype="U64"),
         "reason": np.array(reasons, dtype=str),
         "measured": np.array(measured, dtype=np.float32),
         "rows": np.array(readable, dtype=np.int64),
     }
-    return arrays, timing
+    return arrays, {name: sum(times[name] for _, times in scored) for name in ("inference_s", "pass_s")}
 
 
 def _packed(batch: Scored) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -201,9 +206,7 @@ def _check_maps(classifier: Classifier, batch: Scored, pixels: np.ndarray) -> No
         )
 
 
-def _finish(
-    dataset: FaceDataset, classifier: Classifier, head: dict, plan: tuple[Shard, ...], out: Path
-) -> None:
+def _finish(dataset: FaceDataset, classifier: Classifier, head: dict, plan: tuple[Shard, ...], out: Path) -> None:
     """Merge the shards, analyse, and write the manifest last: with it the run is finished."""
     started = time.perf_counter()
     files = [shard.file(out / PARTS) for shard in plan]

@@ -91,4 +91,5 @@ def samples_digest(samples: pd.DataFrame) -> str:
 
 def _place(path: Path, out: Path) -> dict[str, str]:
     """A path as it is, and from the run's folder, so that both may be moved together."""
-    return {"path": str(path.resolve()), "relative_path": Path(os.path.relpath(path.resolve(), out.resolve())).as_posix()}
+    path = path.resolve()
+    return {"path": str(path), "relative_path": Path(os.path.relpath(path, out.resolve())).as_posix()}

@@ -58,9 +58,7 @@ def _shapes(files: list[Path]) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
     return {}
 
 
-def _blocks(
-    files: list[Path], name: str, shape: tuple[int, ...], dtype: np.dtype, fill: float
-) -> Iterator[np.ndarray]:
+def _blocks(files: list[Path], name: str, shape: tuple[int, ...], dtype: np.dtype, fill: float) -> Iterator[np.ndarray]:
     start = 0
     for file in files:
         with np.load(file, allow_pickle=False) as arrays:

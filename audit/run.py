@@ -77,7 +77,8 @@ class AuditRun:
         if not path.is_file():
             raise InputError(
                 f"{folder} is not a finished audit run (it has no manifest.json); "
-                "expected a folder written by `facevalue audit ... --out RUN`: run that first, or finish it with --resume."
+                "expected a folder written by `facevalue audit ... --out RUN`: run that first, or finish it with "
+                "--resume."
             )
         try:
             manifest = json.loads(path.read_text())

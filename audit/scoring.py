@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, Node
 
 from audit.saliency import cam
 from audit.saliency.registry import METHODS, STORED, TWO_TARGETS, targets_of
@@ -81,7 +82,8 @@ class CamTap:
 
     name: str
     reshape: str
-    activation: Tensor | None = field(default=None)
+    activation: Tensor | None = None
+    cut: Node | None = None
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> Tensor:
         if not isinstance(output, Tensor):
@@ -96,7 +98,9 @@ class CamTap:
             )
         self.activation = output.detach().requires_grad_()
         torch.set_grad_enabled(True)
-        return self.activation.clone()
+        passed = self.activation.clone()
+        self.cut = passed.grad_fn
+        return passed
 
     @property
     def grid(self) -> Tensor:
@@ -105,10 +109,25 @@ class CamTap:
         return to_grid(self.activation.detach(), self.reshape, self.name)
 
     def gradient(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Gradient, as (N, C, h, w), of each sample's logit ``target`` (N,) with respect to the activation."""
-        assert self.activation is not None
+        """Gradient of each sample's logit ``target`` (N,) with respect to the activation, as (N, C, h, w).
+
+        (N, C, 1, 1) where the activation goes into a global average pooling and nothing else: the gradient is then
+        the same at every place, and need not be spread out.
+        """
+        assert self.activation is not None and self.cut is not None
         chosen = torch.zeros_like(logits).scatter_(1, target[:, None], 1.0)
-        (gradient,) = torch.autograd.grad(logits, self.activation, chosen, retain_graph=True, allow_unused=True)
+        pooled = None if self.reshape != "nchw" else pooled_at(logits, self.cut)
+        try:
+            (gradient,) = torch.autograd.grad(
+                logits, pooled or self.activation, chosen, retain_graph=True, allow_unused=True
+            )
+        except RuntimeError as error:
+            raise InputError(
+                f"No gradient can be taken from the output back to the CAM layer {self.name!r} "
+                f"({str(error).splitlines()[0]}); name a later layer with --cam-layer."
+            ) from error
+        if pooled is not None:
+            return gradient.reshape(*gradient.shape[:2], 1, 1) / self.activation[0, 0].numel()
         if gradient is None:
             raise InputError(f"The CAM layer {self.name!r} has no part in the output; name another with --cam-layer.")
         return to_grid(gradient, self.reshape, self.name)
@@ -165,6 +184,25 @@ def _columns(targets: Tensor, classes: int, whole: bool) -> Iterator[Tensor]:
 
 
 CAMS: dict[str, CamFunction] = {name: getattr(cam, METHODS[name].function.partition(":")[2]) for name in STORED}
+
+
+def pooled_at(logits: Tensor, cut: Node) -> GradientEdge | None:
+    """The mean over places that alone takes the activation (N, C, h, w) cut at ``cut``, as an edge of the graph."""
+    assert logits.grad_fn is not None
+    takers: list[Node] = []
+    seen, todo = {logits.grad_fn}, [logits.grad_fn]
+    while todo:
+        node = todo.pop()
+        for after, _ in node.next_functions:
+            if after is cut:
+                takers.append(node)
+            elif after is not None and after not in seen:
+                seen.add(after)
+                todo.append(after)
+    if len(takers) != 1 or takers[0].name() != "MeanBackward1":
+        return None
+    dims: tuple[int, ...] = takers[0]._saved_dim  # type: ignore[attr-defined]  # a MeanBackward1 keeps them
+    return GradientEdge(takers[0], 0) if {dim % 4 for dim in dims} == {2, 3} else None
 
 
 def two_targets(probabilities: Tensor, labels: np.ndarray | None) -> Tensor:

@@ -1,8 +1,9 @@
 """Class activation maps from a layer's activation and the gradient of a target there; raw, before any ReLU.
 
-Every function takes ``activation`` and ``gradient`` float32 (N, C, h, w) and gives float32 (N, h, w). Grad-CAM,
-XGrad-CAM and HiResCAM are linear in the gradient, so their maps of ``logit_a - logit_b`` are a subtraction.
-The small constants are those of the grad-cam library, the reference these are tested against.
+Every function takes ``activation`` float32 (N, C, h, w) and ``gradient`` of the same shape, or (N, C, 1, 1) where it is
+the same at every place (a pooled head), and gives float32 (N, h, w). Grad-CAM, XGrad-CAM and HiResCAM are linear in the
+gradient, so their maps of ``logit_a - logit_b`` are a subtraction. The small constants are those of the grad-cam
+library, the reference these are tested against.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ def gradcam(activation: Tensor, gradient: Tensor) -> Tensor:
 
 def xgradcam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Channels weighted by their activation-weighted gradient (Fu et al. 2020)."""
-    total = activation.sum(dim=(2, 3)) + 1e-7
-    return weighted(activation, (gradient * activation / total[:, :, None, None]).sum(dim=(2, 3)))
+    total = activation.sum(dim=(2, 3))
+    if gradient.shape == activation.shape:
+        credit = torch.einsum("nchw,nchw->nc", gradient, activation)
+    else:
+        credit = gradient[:, :, 0, 0] * total
+    return weighted(activation, credit / (total + 1e-7))
 
 
 def hirescam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Gradient times activation, place by place (Draelos and Carin 2020)."""
+    if gradient.shape != activation.shape:
+        return weighted(activation, gradient[:, :, 0, 0])
     return torch.einsum("nchw,nchw->nhw", gradient, activation)
 
 
@@ -32,12 +39,13 @@ def gradcam_plusplus(activation: Tensor, gradient: Tensor) -> Tensor:
     square = gradient * gradient
     total = activation.sum(dim=(2, 3), keepdim=True)
     share = square / (2 * square + total * square * gradient + 1e-6)
-    return weighted(activation, (gradient.clamp_min(0) * share).sum(dim=(2, 3)))
+    repeats = activation[0, 0].numel() // gradient[0, 0].numel()
+    return weighted(activation, repeats * (gradient.clamp_min(0) * share).sum(dim=(2, 3)))
 
 
 def layercam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Positive gradient times activation, place by place (Jiang et al. 2021)."""
-    return torch.einsum("nchw,nchw->nhw", gradient.clamp_min(0), activation)
+    return hirescam(activation, gradient.clamp_min(0))
 
 
 def weighted(activation: Tensor, weights: Tensor) -> Tensor:
