@@ -128,6 +128,15 @@ def test_a_missing_sidecar_and_equal_repeated_rows(tmp_path, data):
     assert joined.samples["sex"].notna().sum() == 1
 
 
+def test_a_column_that_the_data_already_has_is_refused(tmp_path):
+    files = {f"AF0{n}{code}S.JPG": png() for n in (1, 2) for code in ("HA", "SA")}
+    data = open_dataset(write(tmp_path / "kdef", files))
+    with pytest.raises(InputError, match="a column 'subject_id', which the data already has"):
+        join_metadata(data, sidecar(tmp_path, {"image": list(files), "subject": ["x"] * 4}))
+    replaced = join_metadata(data, sidecar(tmp_path, {"image": list(files), "gender": ["f"] * 4, "hair": ["grey"] * 4}))
+    assert replaced.attributes == ("gender", "view", "hair") and set(replaced.samples["gender"]) == {"f"}
+
+
 def ferplus(folder: Path, n: int, names: list[str]) -> Path:
     votes = {column: [number] * n for number, column in enumerate(FERPLUS_VOTES)}
     return sidecar(folder, {"Usage": ["Training"] * n, "Image name": names, **votes}, "fer2013new.csv")

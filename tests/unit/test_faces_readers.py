@@ -148,6 +148,8 @@ def test_select_knows_the_names_of_parts(tmp_path):
     assert len(data.select(limit=3)) == 3 and len(data.select("test", limit=1)) == 1
     with pytest.raises(InputError, match="its splits are: test, train"):
         data.select("holdout")
+    with pytest.raises(InputError, match="limit 0"):
+        data.select(limit=0)
 
 
 # ---- the FER-2013 CSV
