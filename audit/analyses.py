@@ -18,15 +18,17 @@ from audit import calibration, confusion, duplicates, findings, sentences
 from audit.counts import Coded, Tally, attribute_sets
 from audit.fairness import MIN_GROUP
 from audit.family import ALPHA, Comparisons, attribute_rng, compare_groups
+from audit.intervals import ratio
 from audit.jsonsafe import as_json
 from audit.labels import LabelIssues, label_issues
 from audit.run import findings_json
 from audit.standardise import label_mix
+from audit.views import group_views, votes_of, wrong_by_votes
 from faces.emotions import LabelSet
 
 TEXT_COLUMNS = (
     "attribute", "group", "label", "predicted", "class", "class_a", "class_b", "metric", "reference", "reason", "kind",
-    "worst", "best", "sample_id", "content_id", "split", "suggested", "sentence",
+    "worst", "best", "view", "sample_id", "content_id", "split", "suggested", "sentence",
 )  # fmt: skip
 LIST_COLUMNS = ("omitted",)
 
@@ -44,7 +46,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     issues = _judge_labels(folder, samples, probabilities, classes)
     samples = _finished(samples, copies, issues)
     coded = Coded.of(samples, classes, attributes, probabilities)
-    comparisons = compare_groups(coded, attributes, seed)
+    comparisons = compare_groups(coded, attributes, seed, agreement=_vote_agreement(samples, coded))
     counts, bins = coded.counts(), coded.bins()
     pairs = confusion.confusable_pairs(counts)
     found = [
@@ -66,6 +68,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
         "ranges": comparisons.ranges,
         "decomposition": comparisons.decomposition,
         "power": comparisons.power,
+        "views": group_views(coded, samples, attributes, _wrong_labels(samples, LabelSet(classes))),
         "calibration": _reliability(coded, attributes),
         "duplicates": copies,
     }
@@ -99,6 +102,19 @@ def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues |
             [None] * len(samples) if issues is None else issues.suggested_names(), index=samples.index, dtype="str"
         ),
     )
+
+
+def _vote_agreement(samples: pd.DataFrame, coded: Coded) -> np.ndarray | None:
+    """The share of each image's votes, among the classes, that its prediction has; NaN without votes."""
+    votes = votes_of(samples, LabelSet(coded.classes))
+    if votes is None:
+        return None
+    return ratio(votes[coded.rows, coded.predicted], votes[coded.rows].sum(axis=1))
+
+
+def _wrong_labels(samples: pd.DataFrame, classes: LabelSet) -> dict[str, np.ndarray]:
+    votes = wrong_by_votes(samples, classes)
+    return {} if votes is None else {"votes": votes}
 
 
 def _all_counts(coded: Coded, attributes: tuple[str, ...]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -138,7 +138,8 @@ class Coded:
 
     Row i of every array is the same image. ``label`` and ``predicted`` int (N,) are class positions; ``values`` maps
     an attribute to its group names and an int (N,) of positions, -1 where missing; ``rank`` int (N,) is 0, 1 or 2
-    (see RANKS); ``confidence`` float (N,) is 0..1. The last two are None where there are no probabilities.
+    (see RANKS); ``confidence`` float (N,) is 0..1; both are None where there are no probabilities. ``rows`` int (N,)
+    are positions in the samples table.
     """
 
     classes: tuple[str, ...]
@@ -147,6 +148,7 @@ class Coded:
     values: dict[str, tuple[tuple[str, ...], np.ndarray]]
     rank: np.ndarray | None = None
     confidence: np.ndarray | None = None
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @classmethod
     def of(
@@ -172,7 +174,7 @@ class Coded:
             scores = np.asarray(probabilities)[keep]
             rank = label_rank(scores, label[keep], predicted[keep])
             confidence = scores.max(axis=1).astype(np.float64)
-        return cls(classes, label[keep], predicted[keep], values, rank, confidence)
+        return cls(classes, label[keep], predicted[keep], values, rank, confidence, np.flatnonzero(keep))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -186,6 +188,7 @@ class Coded:
             {name: (groups, codes[keep]) for name, (groups, codes) in self.values.items()},
             None if self.rank is None else self.rank[keep],
             None if self.confidence is None else self.confidence[keep],
+            self.rows[keep] if len(self.rows) else self.rows,
         )
 
     def grouping(self, attributes: tuple[str, ...] = ()) -> tuple[tuple[str, ...], np.ndarray]:
@@ -224,6 +227,14 @@ class Coded:
         correct = (self.label == self.predicted).astype(np.float64)
         fields = [self._sum(attributes, which, bins, weight) for weight in (None, correct, self.confidence)]
         return Tally(CROSS.join(attributes), fields[0][0], np.stack([table for _, table in fields], axis=-1))
+
+    def mean(self, values: np.ndarray, attributes: tuple[str, ...] = ()) -> np.ndarray:
+        """Mean of ``values`` float (N,) by group, leaving out NaN; float64 (G,), NaN where there is none."""
+        groups, group = self.grouping(attributes)
+        known = (group >= 0) & ~np.isnan(values)
+        n = np.bincount(group[known], minlength=len(groups))
+        total = np.bincount(group[known], values[known], minlength=len(groups))
+        return np.divide(total, n, out=np.full(len(groups), np.nan), where=n > 0)
 
     def _sum(
         self, attributes: tuple[str, ...], cell: np.ndarray, cells: int, weight: np.ndarray | None = None

@@ -16,7 +16,7 @@ import pandas as pd
 
 from audit import fairness
 from audit.counts import CROSS, Coded, Counts, attribute_sets
-from audit.intervals import holm, ratio, smallest_gap
+from audit.intervals import holm, mantel_haenszel, ratio, smallest_gap
 from audit.ranges import PERMUTATIONS, clearest_cell, deal, widest_gap
 from audit.standardise import kitagawa, kitagawa_intervals, label_mix
 
@@ -29,9 +29,9 @@ class Comparisons:
     """Tables over all attributes and intersections; see the functions of ``fairness`` for the columns.
 
     ``ranges``: attribute, kind (WIDEST or CELL), worst, best, class, n_worst, n_best, value_worst, value_best,
-    difference, statistic, p_value, p_adjusted. ``decomposition``: attribute, reference, group, n_reference, n_group,
-    difference, composition and performance with ``_low`` and ``_high``. ``power``: attribute, reference, group and the
-    smallest gap in accuracy that would be found four times in five.
+    difference, statistic, p_value, p_beyond (see beyond_parts), p_adjusted. ``decomposition``: attribute, reference,
+    group, n_reference, n_group, difference, composition and performance with ``_low`` and ``_high``. ``power``:
+    attribute, reference, group and the smallest gap in accuracy that would be found four times in five.
     """
 
     groups: pd.DataFrame
@@ -50,18 +50,20 @@ def compare_groups(
     mix: np.ndarray | None = None,
     references: dict[str, str] | None = None,
     min_group: int = fairness.MIN_GROUP,
+    agreement: np.ndarray | None = None,
 ) -> Comparisons:
     """Every group of every attribute and two-way intersection.
 
     ``mix`` (K,) are standardisation weights, the whole set's label mix unless given; ``references`` names reference
-    groups by attribute where not the largest.
+    groups by attribute where not the largest; ``agreement`` (N,) is each image's share of votes for its prediction,
+    NaN without votes.
     """
     mix = label_mix(coded.counts().labelled.sum(axis=0)) if mix is None else mix
     parts = [
-        _one_attribute(coded, names, seed, mix, (references or {}).get(CROSS.join(names)), min_group)
+        _one_attribute(coded, names, seed, mix, (references or {}).get(CROSS.join(names)), min_group, agreement)
         for names in attribute_sets(attributes)
+        if coded.counts(names).groups
     ]
-    parts = [part for part in parts if part is not None]
     if not parts:
         return _nothing(coded, mix)
     frames = [pd.concat([part[at] for part in parts], ignore_index=True) for at in range(6)]
@@ -73,13 +75,18 @@ def compare_groups(
 
 
 def _one_attribute(
-    coded: Coded, names: tuple[str, ...], seed: int, mix: np.ndarray, reference: str | None, min_group: int
-) -> tuple[pd.DataFrame, ...] | None:
+    coded: Coded,
+    names: tuple[str, ...],
+    seed: int,
+    mix: np.ndarray,
+    reference: str | None,
+    min_group: int,
+    agreement: np.ndarray | None,
+) -> tuple[pd.DataFrame, ...]:
     counts = coded.counts(names)
-    if not counts.groups:
-        return None
     rng = attribute_rng(seed, counts.attribute)
     groups = fairness.group_figures(counts, mix, rng, coded.ranks(names), coded.bins(names), min_group)
+    groups["vote_agreement"] = np.nan if agreement is None else coded.mean(agreement, names)
     disparities = fairness.disparities(counts, mix, reference, min_group)
     name = fairness.reference_group(counts, reference)
     return (
@@ -113,15 +120,16 @@ def range_rows(counts: Counts, mix: np.ndarray, rng: np.random.Generator, min_gr
         size = dict(zip(large.groups, large.sizes.tolist(), strict=True))
         widest = widest_gap(large, mix, dealt)
         if widest is not None:
+            beyond = beyond_parts(large, widest.worst)
             rows.append(
                 (WIDEST, widest.worst, widest.best, None, size[widest.worst], size[widest.best], widest.worst_value,
-                 widest.best_value, widest.difference, widest.statistic, widest.p_value)
+                 widest.best_value, widest.difference, widest.statistic, widest.p_value, beyond)
             )  # fmt: skip
         cell = clearest_cell(large, dealt) if CROSS not in counts.attribute else None
         if cell is not None:
             rows.append(
                 (CELL, cell.group, None, cell.class_name, cell.n, cell.n_elsewhere, cell.recall, cell.elsewhere,
-                 cell.recall - cell.elsewhere, cell.statistic, cell.p_value)
+                 cell.recall - cell.elsewhere, cell.statistic, cell.p_value, np.nan)
             )  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(RANGE_COLUMNS[1:-1]))
     frame.insert(0, "attribute", counts.attribute)
@@ -130,8 +138,24 @@ def range_rows(counts: Counts, mix: np.ndarray, rng: np.random.Generator, min_gr
 
 RANGE_COLUMNS = (
     "attribute", "kind", "worst", "best", "class", "n_worst", "n_best", "value_worst", "value_best", "difference",
-    "statistic", "p_value", "p_adjusted",
+    "statistic", "p_value", "p_beyond", "p_adjusted",
 )  # fmt: skip
+
+
+def beyond_parts(counts: Counts, group: str) -> float:
+    """Does an intersection's group differ from what its parts alone would show? A p-value; NaN for a single attribute.
+
+    ``man × asian`` is tested against the other men and against the other Asian people; the larger p-value counts.
+    """
+    at, parts = counts.groups.index(group), group.split(CROSS)
+    if len(parts) == 1:
+        return float("nan")
+    p_values = []
+    for position, part in enumerate(parts):
+        alike = [i for i, name in enumerate(counts.groups) if i != at and name.split(CROSS)[position] == part]
+        correct, labelled = counts.correct[alike].sum(axis=0), counts.labelled[alike].sum(axis=0)
+        p_values.append(mantel_haenszel(counts.correct[at], counts.labelled[at], correct, labelled))
+    return float(np.max(p_values))
 
 
 def adjust(disparities: pd.DataFrame, ranges: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -208,7 +232,7 @@ def _nothing(coded: Coded, mix: np.ndarray) -> Comparisons:
     rng, whole = np.random.default_rng(0), coded.counts()
     disparities, ranges = adjust(fairness.disparities(whole, mix), range_rows(whole, mix, rng, fairness.MIN_GROUP))
     tables = (
-        fairness.group_figures(whole, mix, rng),
+        fairness.group_figures(whole, mix, rng).assign(vote_agreement=np.nan),
         fairness.class_figures(whole),
         disparities,
         ranges,

@@ -9,11 +9,13 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import pandas as pd
+from scipy import stats
 
 from audit import sentences
 from audit.calibration import debiased_calibration_error, expected_calibration_error
 from audit.classorder import class_order
 from audit.counts import CROSS, Counts, Tally
+from audit.fairness import MIN_GROUP
 from audit.family import ALPHA, CELL, WIDEST, Comparisons
 from audit.run import Finding
 from audit.sentences import images, of_group, percent, points, whole
@@ -21,6 +23,8 @@ from faces.dataset import UNKNOWN_LABEL, UNLABELLED, UNREADABLE
 
 MISCALIBRATED = 0.05
 LIKELY_WRONG = 0.5
+BEYOND = 0.01
+"""An intersection is news only where it differs from the rest of each of its parts at this level."""
 DARK, BRIGHT, FLAT = 30.0, 225.0, 10.0
 """Mean luma under DARK or over BRIGHT, or a contrast (standard deviation) under FLAT, of 255: hardly a picture."""
 
@@ -185,8 +189,8 @@ def fairness_findings(comparisons: Comparisons, attributes: tuple[str, ...]) -> 
         reason = "Groups could not be compared, because the data has no attributes; join a table with --metadata."
         return [Finding("FV-F001", "unchecked", "Groups could not be compared", reason, "/fairness")]
     ranges = comparisons.ranges
-    if not (ranges["kind"] == WIDEST).any():
-        reason = "Groups could not be compared, because no attribute has two groups of at least 30 images."
+    if ranges.empty and comparisons.disparities["p_value"].isna().all():
+        reason = f"Groups could not be compared, because no attribute has two groups of at least {MIN_GROUP} images."
         return [Finding("FV-F001", "unchecked", "Groups could not be compared", reason, "/fairness")]
     gaps = ranked_gaps(comparisons)
     found = [_gap_finding(row, "FV-F001" if place == 0 else "FV-F002", gaps[0]) for place, row in enumerate(gaps)]
@@ -198,31 +202,45 @@ def fairness_findings(comparisons: Comparisons, attributes: tuple[str, ...]) -> 
 def ranked_gaps(comparisons: Comparisons) -> list[dict]:
     """Rows of ``ranges`` whose gap stands out after Holm's adjustment, the one to read first in front.
 
-    An attribute stands out by its widest gap or by any of its groups against the reference. An intersection is put
-    before single attributes only where its gap is half as wide again as any of theirs, since it shows their gaps too.
+    An attribute stands out by its widest gap or by any of its groups against the reference. An intersection shows the
+    gaps of its parts too: it comes first where it is worse than both of them explain, and is left out where one of
+    them stands out already.
     """
     ranges, pairs = comparisons.ranges, comparisons.disparities
-    clear = set(pairs.loc[(pairs["p_adjusted"] < ALPHA) & (pairs["metric"] == "accuracy"), "attribute"])
+    pairs = pairs[(pairs["p_adjusted"] < ALPHA) & pairs["difference"].notna()]
+    # Stable, so that among rows of one test the standardised one, where it is defined, stands first.
+    pairs = pairs.sort_values("metric", ascending=False, kind="stable").sort_values("p_adjusted", kind="stable")
     widest = ranges[ranges["kind"] == WIDEST]
-    rows = [row for row in widest.to_dict("records") if row["p_adjusted"] < ALPHA or row["attribute"] in clear]
-    single = {row["attribute"]: abs(row["difference"]) for row in rows if CROSS not in row["attribute"]}
-    beyond = [
-        row
-        for row in rows
-        if CROSS in row["attribute"]
-        and abs(row["difference"]) >= 1.5 * max(single.get(part, 0) for part in row["attribute"].split(CROSS))
-    ]
+    widest = widest[widest["p_adjusted"] < ALPHA]
+    other = pairs[~pairs["attribute"].isin(widest["attribute"])].drop_duplicates("attribute")
+    rows = [*widest.to_dict("records"), *(_as_gap(row) for row in other.to_dict("records"))]
     alone = [row for row in rows if CROSS not in row["attribute"]]
-    wide = max(single.values(), default=0.0)
-    first = [row for row in beyond if abs(row["difference"]) >= 1.5 * wide]
-    rest = [row for row in beyond if row not in first]
+    crossed = [row for row in rows if CROSS in row["attribute"]]
+    wide = max((abs(row["difference"]) for row in alone), default=0.0)
+    first = [row for row in crossed if row["p_beyond"] < BEYOND and abs(row["difference"]) > wide]
+    shown = {row["attribute"] for row in alone}
+    rest = [row for row in crossed if row not in first and not shown & set(row["attribute"].split(CROSS))]
     return [row for part in (first, alone, rest) for row in sorted(part, key=lambda row: -row["statistic"])]
+
+
+def _as_gap(row: dict) -> dict:
+    """A row of ``disparities`` in the columns of ``ranges``."""
+    worst, best = ("group", "reference") if row["difference"] < 0 else ("reference", "group")
+    ends = {
+        f"{name}_{end}": row[f"{name}_{side}"]
+        for end, side in (("worst", worst), ("best", best))
+        for name in ("n", "value")
+    }
+    statistic = stats.norm.isf(row["p_value"] / 2)
+    gap = {"worst": row[worst], "best": row[best], "difference": -abs(row["difference"]), "statistic": statistic}
+    return row | ends | gap
 
 
 def _gap_finding(row: dict, code: str, first: dict) -> Finding:
     worst, best = (of_group(row["attribute"], row[side]) for side in ("worst", "best"))
+    start = "" if row.get("metric") == "accuracy" else "At the same label mix "
     detail = (
-        f"At the same label mix {percent(row['value_worst'])} of {worst} are recognised against "
+        f"{start}{percent(row['value_worst'])} of {worst} are recognised against "
         f"{percent(row['value_best'])} of {best} (difference {points(row['difference'])}, "
         f"{whole(row['n_worst'])} and {whole(row['n_best'])} images, adjusted p {_p(row['p_adjusted'])})."
     )

@@ -17,6 +17,7 @@ from audit.counts import Coded
 from audit.family import compare_groups
 from audit.findings import fairness_findings
 from audit.intervals import Interval, ratio, wilson
+from audit.run import SEVERITIES
 from audit.standardise import gap, label_mix, standardised_accuracy, standardised_gap
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -98,8 +99,8 @@ def first_finding(coded: Coded, seed: int) -> str | None:
     """The title of the first fairness finding, None where nothing is reported."""
     attributes = tuple(coded.values)
     found = fairness_findings(compare_groups(coded, attributes, seed), attributes)
-    order = ("high", "medium", "low")
-    found.sort(key=lambda one: (order.index(one.severity), one.code, one.title))
+    found = [one for one in found if one.severity != "unchecked"]
+    found.sort(key=lambda one: (SEVERITIES.index(one.severity), one.code, one.title))
     return found[0].title if found else None
 
 

@@ -1,0 +1,175 @@
+"""The same groups looked at in other ways, so that a reader sees whether the conclusion moves.
+
+``raw``; ``label mix``: standardised to the whole set's labels; ``image quality``: standardised over strata of
+brightness and sharpness; and for each kind of evidence that a label is wrong, the label-standardised figure without
+those images. Evidence is votes, reviewed decisions or another model's out-of-fold predictions, never the audited
+model's own errors; where there is none the view is not offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from audit.confusion import accuracy
+from audit.counts import CROSS, Coded, attribute_sets
+from audit.fairness import MIN_GROUP, reference_group
+from audit.intervals import Interval, mover_difference, wilson
+from audit.standardise import Standardised, label_mix, standardised_accuracy
+from faces.emotions import LabelSet
+
+RAW, LABEL_MIX, QUALITY = "raw", "label mix", "image quality"
+WITHOUT = "without labels wrong by "
+QUALITIES = ("brightness", "sharpness")
+STRATA = 3
+"""Thirds of each quality, over the whole set: nine strata."""
+COLUMNS = (
+    "view", "attribute", "group", "n", "value", "low", "high", "reference", "difference", "difference_low",
+    "difference_high", "omitted_share", "too_small",
+)  # fmt: skip
+
+
+def group_views(
+    coded: Coded, samples: pd.DataFrame, attributes: tuple[str, ...], wrong: Mapping[str, np.ndarray] | None = None
+) -> pd.DataFrame:
+    """One row a view, attribute (or two-way intersection) and group; see COLUMNS.
+
+    ``wrong`` maps a kind of evidence to a boolean mask over the rows of ``samples``. ``value`` is NaN where a view is
+    undefined for a group; differences are to the largest group, over what both share.
+    """
+    parts = []
+    quality = quality_strata(samples)
+    for names in attribute_sets(attributes):
+        if not coded.counts(names).groups:
+            continue
+        parts += [_raw(coded, names), _by_label(coded, names, LABEL_MIX)]
+        if quality is not None:
+            parts.append(_by_stratum(coded, names, quality[coded.rows]))
+        for evidence, mask in (wrong or {}).items():
+            parts.append(_by_label(coded.where(~mask[coded.rows]), names, WITHOUT + evidence))
+    return pd.concat(parts, ignore_index=True) if parts else _rows_of_nothing()
+
+
+def _rows_of_nothing() -> pd.DataFrame:
+    texts = ("view", "attribute", "group", "reference")
+    return pd.DataFrame({name: pd.Series(dtype=object if name in texts else float) for name in COLUMNS})
+
+
+def _raw(coded: Coded, names: tuple[str, ...]) -> pd.DataFrame:
+    counts = coded.counts(names)
+    value, interval = accuracy(counts.table), wilson(counts.correct.sum(axis=1), counts.sizes)
+    whole = Standardised(value, interval, np.ones((len(value), 1), dtype=bool), np.zeros(len(value)))
+    at = counts.groups.index(reference_group(counts))
+    own = Interval(interval.low[at], interval.high[at])
+    return _frame(RAW, names, counts.groups, counts.sizes, whole, at, mover_difference(value, interval, value[at], own))
+
+
+def _by_label(coded: Coded, names: tuple[str, ...], view: str) -> pd.DataFrame:
+    counts = coded.counts(names)
+    return _standardised(view, names, counts.groups, counts.correct, counts.labelled, coded.counts().labelled[0])
+
+
+def _by_stratum(coded: Coded, names: tuple[str, ...], stratum: np.ndarray) -> pd.DataFrame:
+    groups, group = coded.grouping(names)
+    known = (group >= 0) & (stratum >= 0)
+    shape = (len(groups), STRATA ** len(QUALITIES))
+    flat = group[known] * shape[1] + stratum[known]
+    right = (coded.label == coded.predicted)[known]
+    n = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+    correct = np.bincount(flat[right], minlength=shape[0] * shape[1]).reshape(shape)
+    mix = np.bincount(stratum[stratum >= 0], minlength=shape[1])
+    return _standardised(QUALITY, names, groups, correct, n, mix)
+
+
+def _standardised(
+    view: str, names: tuple[str, ...], groups: tuple[str, ...], correct: np.ndarray, n: np.ndarray, whole: np.ndarray
+) -> pd.DataFrame:
+    if not groups:
+        return _rows_of_nothing()
+    mix, at = label_mix(whole), int(n.sum(axis=1).argmax())
+    own = standardised_accuracy(correct, n, mix)
+    kept = own.kept & own.kept[at]
+    first = standardised_accuracy(correct, n, mix, kept)
+    second = standardised_accuracy(np.broadcast_to(correct[at], n.shape), np.broadcast_to(n[at], n.shape), mix, kept)
+    gap = mover_difference(first.value, first.interval, second.value, second.interval)
+    return _frame(view, names, groups, n.sum(axis=1), own, at, gap, first.value - second.value)
+
+
+def _frame(
+    view: str,
+    names: tuple[str, ...],
+    groups: tuple[str, ...],
+    n: np.ndarray,
+    figure: Standardised,
+    at: int,
+    gap: Interval,
+    difference: np.ndarray | None = None,
+) -> pd.DataFrame:
+    other = np.arange(len(groups)) != at
+    difference = figure.value - figure.value[at] if difference is None else difference
+    columns = {
+        "view": view, "attribute": CROSS.join(names), "group": groups, "n": n, "value": figure.value,
+        "low": figure.interval.low, "high": figure.interval.high, "reference": groups[at],
+        "difference": np.where(other, difference, np.nan), "difference_low": np.where(other, gap.low, np.nan),
+        "difference_high": np.where(other, gap.high, np.nan), "omitted_share": figure.omitted_share,
+        "too_small": n < MIN_GROUP,
+    }  # fmt: skip
+    return pd.DataFrame(columns)[list(COLUMNS)]
+
+
+def quality_strata(samples: pd.DataFrame) -> np.ndarray | None:
+    """The stratum of each row, int (N,): thirds of brightness times thirds of sharpness; -1 where not measured.
+
+    None where nothing was measured or a quality hardly varies, so that it has no thirds.
+    """
+    if any(name not in samples or samples[name].isna().all() for name in QUALITIES):
+        return None
+    stratum = np.zeros(len(samples), dtype=np.int64)
+    for name in QUALITIES:
+        values = samples[name].to_numpy(dtype=np.float64)
+        edges = np.nanquantile(values, np.arange(1, STRATA) / STRATA)
+        if len(np.unique(edges)) < STRATA - 1:
+            return None
+        third = np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right"))
+        stratum = np.where((stratum < 0) | (third < 0), -1, stratum * STRATA + third)
+    return stratum
+
+
+def wrong_by_votes(samples: pd.DataFrame, classes: LabelSet) -> np.ndarray | None:
+    """Rows whose label another class has more votes than; None where the data has no votes for the classes."""
+    votes = votes_of(samples, classes)
+    if votes is None:
+        return None
+    label = classes.encode(samples["label"])
+    own = votes[np.arange(len(votes)), np.maximum(label, 0)]
+    return (label >= 0) & (votes.max(axis=1) > own)
+
+
+def votes_of(samples: pd.DataFrame, classes: LabelSet) -> np.ndarray | None:
+    """Votes by row and class, float (N, K), 0 where a class has no column; None without two such columns."""
+    columns = {name: f"votes_{name}" for name in classes if f"votes_{name}" in samples}
+    if len(columns) < 2:
+        return None
+    votes = np.zeros((len(samples), len(classes)))
+    for name, column in columns.items():
+        votes[:, classes.index(name)] = samples[column].fillna(0).to_numpy(dtype=np.float64)
+    return votes
+
+
+def wrong_out_of_fold(samples: pd.DataFrame, out_of_fold: np.ndarray, classes: LabelSet) -> np.ndarray:
+    """Rows that another model, not trained on them, gives to another class with more than half its probability.
+
+    ``out_of_fold`` (N, K) has NaN rows where it says nothing.
+    """
+    label = classes.encode(samples["label"])
+    best = np.nan_to_num(out_of_fold).argmax(axis=1)
+    return (label >= 0) & (np.nan_to_num(out_of_fold).max(axis=1) > 0.5) & (best != label)
+
+
+def wrong_by_decisions(samples: pd.DataFrame, decided: Mapping[str, str | None]) -> np.ndarray:
+    """Rows whose reviewed label differs from the given one; ``decided`` maps sample_id to its label, None: no face."""
+    reviewed = samples["sample_id"].isin(list(decided)).to_numpy()
+    label = samples["sample_id"].map(dict(decided))
+    return reviewed & (label.isna() | (label != samples["label"])).to_numpy()
