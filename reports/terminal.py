@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from audit.answers import Graded
+from audit.compare import Comparison, summary_sentence
+from audit.data_audit import DataAudit
 from audit.run import AuditRun
 from audit.summary import summary
 
@@ -65,13 +68,76 @@ def print_findings(run: AuditRun, console: Console | None = None) -> None:
         console.print(f"{'':>9} {finding.detail}", highlight=False, markup=False)
 
 
+def print_inspection(found: DataAudit, console: Console | None = None) -> None:
+    """What is known of the data: composition, unreadable files, duplicates, representation, stereotypes."""
+    console = console or Console()
+    facts = found.json()
+    console.print(
+        f"[bold]{found.n:,}[/] images of {len(found.classes)} classes: {', '.join(found.classes)}", highlight=False
+    )
+    for note in found.notes:
+        console.print(note, highlight=False, markup=False)
+    if found.unreadable is not None:
+        console.print(f"{len(found.unreadable):,} unreadable files", highlight=False)
+        for name, reason in list(found.unreadable.items())[:10]:
+            console.print(f"  {name}: {reason}", highlight=False, markup=False)
+    if found.duplicates is not None:
+        same = found.duplicates
+        console.print(
+            f"{same.images:,} images in {same.groups:,} groups of exact duplicates; {same.conflicting:,} groups carry "
+            f"conflicting labels, {same.across_splits:,} cross splits",
+            highlight=False,
+        )
+    for title, key in (("Representation", "representation"), ("Attribute and label", "stereotypes")):
+        if facts[key]:
+            columns = tuple(facts[key][0])
+            rows = (tuple(_number(row[name]) for name in columns) for row in facts[key])
+            console.print(_table(title, tuple(name.replace("_", " ") for name in columns), rows))
+
+
+def print_comparison(found: Comparison, console: Console | None = None) -> None:
+    """Two runs side by side: the whole set, classes and groups, B minus A."""
+    console = console or Console()
+    console.print(summary_sentence(found), highlight=False, markup=False)
+    for title, frame, names in (
+        ("Classes", found.per_class, ("class",)),
+        ("Groups", found.groups, ("attribute", "group")),
+    ):
+        if len(frame):
+            columns = (*names, "images", found.name_a, found.name_b, "difference (95%)")
+            rows = (
+                (
+                    *(str(row[name]) for name in names),
+                    f"{row['n']:,}",
+                    _percent(row["accuracy_a"]),
+                    _percent(row["accuracy_b"]),
+                    _interval(row["difference"], row["difference_low"], row["difference_high"]),
+                )
+                for row in frame.to_dict("records")
+            )
+            console.print(_table(title, columns, rows))
+
+
+def print_grades(grades: Iterable[Graded], console: Console | None = None) -> None:
+    """Planted faults against found ones."""
+    console = console or Console()
+    rows = ((one.fault, str(one.planted), str(one.found), one.where) for one in grades)
+    console.print(_table("Planted and found", ("fault", "planted", "found", "where"), rows))
+
+
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number and column != "group" else "left", no_wrap=number > 1)
+        table.add_column(column, justify="right" if number and column not in ("group", "where") else "left")
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _percent(value: float | None) -> str:

@@ -10,7 +10,7 @@ from reports import figures
 from reports.document import Block, Chapter, Figure, Paragraph, table
 from reports.words import percent, spaced, span, whole
 
-CLEAR_LINES = 8
+CLEAR_LINES = 5
 """More groups than this are not drawn as reliability curves: the lines could not be told apart."""
 
 

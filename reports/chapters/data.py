@@ -66,8 +66,7 @@ def _attribute(attribute: str, counts: Counts, total: int) -> list[Block]:
         table(f"Images by {name}", ["group", "#images", "#share"], rows, note),
         Figure(
             f"composition_{attribute}",
-            f"Label mix of each group of {name}: groups with different mixes differ in raw accuracy for that reason "
-            "alone",
+            f"Label mix of each group of {name}",
             partial(figures.composition, counts.frame()),
         ),
     ]

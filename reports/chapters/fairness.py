@@ -103,12 +103,12 @@ def _apart(pairs: pd.DataFrame) -> pd.Series:
 def widest_sentence(row: dict) -> str:
     """The widest gap of one attribute, and whether it stands out."""
     worst, best = (of_group(row["attribute"], row[side]) for side in ("worst", "best"))
-    clear = row["p_adjusted"] < ALPHA
+    stands_out = "" if row["p_adjusted"] < ALPHA else " and does not stand out"
     return (
-        f"{'Widest gap' if clear else 'The widest gap does not stand out'}: at the same label mix "
+        f"By {spaced(row['attribute'])}, the widest gap at the same label mix is "
+        f"{points(row['difference'])}{stands_out}: "
         f"{percent(row['value_worst'])} of {worst} are recognised against {percent(row['value_best'])} of {best} "
-        f"(difference {points(row['difference'])}, {whole(row['n_worst'])} and {whole(row['n_best'])} images, "
-        f"adjusted p {probability(row['p_adjusted'])})."
+        f"({whole(row['n_worst'])} and {whole(row['n_best'])} images, adjusted p {probability(row['p_adjusted'])})."
     )
 
 
@@ -133,7 +133,7 @@ def _groups_table(groups: pd.DataFrame, name: str) -> Table:
 def _remark(row: dict) -> str:
     remarks = ["too small to judge"] if row["too_small"] else []
     if isinstance(row["reason"], str):
-        remarks.append(f"not defined: {row['reason']}")
+        remarks.append(f"standardised not defined: under 5 images of {listed(row['omitted'])}")
     elif len(row["omitted"]):
         remarks.append(f"without {listed(row['omitted'])}")
     return "; ".join(remarks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.theme import drawn, empty, error_bars, hatched, shown, theme_named, title
+from reports.figures.theme import drawn, empty, error_bars, shown, theme_named, title
 from reports.words import interval, percent, whole
 
 
@@ -85,7 +85,7 @@ def confidence(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
             "y": numbers.tolist(),
             "width": [0.92 * (b - a) for a, b in edges],
             "name": name,
-            "marker": hatched(colour, pattern),
+            "marker": {"color": colour},
             "hovertext": [
                 f"confidence {percent(a, 0)} to {percent(b, 0)}: {whole(number)} {name}"
                 for (a, b), number in zip(edges, numbers, strict=True)
@@ -93,9 +93,9 @@ def confidence(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
             "hoverinfo": "text",
             "customdata": [{"low": a, "high": b, "correct": name == "right"} for a, b in edges],
         }
-        for name, numbers, colour, pattern in (
-            ("right", frame["correct"], look.first, ""),
-            ("wrong", frame["n"] - frame["correct"], look.second, "/"),
+        for name, numbers, colour in (
+            ("right", frame["correct"], look.first),
+            ("wrong", frame["n"] - frame["correct"], look.pale),
         )
     ]
     return drawn(

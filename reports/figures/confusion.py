@@ -15,7 +15,6 @@ from reports.figures.theme import (
     drawn,
     empty,
     error_bars,
-    hatched,
     row_axis,
     shown,
     theme_named,
@@ -125,7 +124,7 @@ def confusable_pairs(frame: pd.DataFrame, top: int = 10, theme: str = "light") -
             "y": pairs,
             "orientation": "h",
             "name": name,
-            "marker": hatched(colour, pattern),
+            "marker": {"color": colour},
             "hovertext": [
                 f"{whole(n)} images labelled <b>{shown(a)}</b> were predicted <b>{shown(b)}</b>"
                 for a, b, n in zip(frame[label], frame[predicted], frame[number], strict=True)
@@ -135,9 +134,9 @@ def confusable_pairs(frame: pd.DataFrame, top: int = 10, theme: str = "light") -
                 {"label": str(a), "predicted": str(b)} for a, b in zip(frame[label], frame[predicted], strict=True)
             ],
         }
-        for name, label, predicted, number, colour, pattern in (
-            ("first predicted as second", "class_a", "class_b", "n_ab", look.first, ""),
-            ("second predicted as first", "class_b", "class_a", "n_ba", look.second, "/"),
+        for name, label, predicted, number, colour in (
+            ("first predicted as second", "class_a", "class_b", "n_ab", look.first),
+            ("second predicted as first", "class_b", "class_a", "n_ba", look.pale),
         )
     ]
     return drawn(
@@ -162,10 +161,7 @@ def probabilities(
         "x": values.tolist(),
         "y": classes,
         "orientation": "h",
-        "marker": hatched(
-            [look.second if name == label else look.first for name in classes],
-            ["/" if name == label else "" for name in classes],
-        ),
+        "marker": {"color": [look.pale if name == label else look.first for name in classes]},
         "text": [percent(value) for value in values],
         "textposition": "outside",
         "cliponaxis": False,

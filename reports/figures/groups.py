@@ -173,7 +173,7 @@ def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "li
         customdata=[[{"group": group, "label": name} for name in classes] for group in groups],
         title=spaced(metric),
         tickformat=".0%",
-        span=(0, 1),
+        span=(0, 1 if metric in ("recall", "precision") else max(0.05, float(frame[metric].max()))),
     )
     return drawn(
         look,

@@ -18,7 +18,8 @@ ROW = 30
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one theme. ``first`` to ``fourth`` are of Okabe and Ito's palette and differ in lightness too.
+    """Colours of one theme. ``first`` to ``fourth`` are of Okabe and Ito's palette; ``pale`` is far lighter than
+    ``first``, so that bars of the two differ in grey print too.
 
     ``sequential`` runs from the page's colour to the strongest; ``diverging`` has the page's colour at zero.
     """
@@ -32,6 +33,7 @@ class Theme:
     second: str
     third: str
     fourth: str
+    pale: str
     sequential: tuple[str, ...]
     diverging: tuple[str, ...]
 
@@ -46,6 +48,7 @@ LIGHT = Theme(
     second="#d55e00",
     third="#009e73",
     fourth="#aa5c8f",
+    pale="#e69f00",
     sequential=("#f5f9fd", "#c9dff0", "#8fbfe0", "#4795c8", "#1c6aa6", "#0b3c6b"),
     diverging=("#b34a00", "#e9a36b", "#f7f7f7", "#7fb6dc", "#00568a"),
 )
@@ -59,6 +62,7 @@ DARK = Theme(
     second="#f0883e",
     third="#2fc49a",
     fourth="#d99ac4",
+    pale="#ffd27a",
     sequential=("#20262d", "#1e4160", "#1f6291", "#3489c1", "#6bb5e5", "#c4e4fa"),
     diverging=("#ff9d57", "#a3592a", "#2a2f35", "#2f6f9f", "#7cc8f7"),
 )
@@ -173,14 +177,6 @@ def upright(look: Theme, x: float, rows: int, name: str | None = None) -> dict:
         "showlegend": name is not None,
         "line": {"dash": "dot" if name else "solid", "color": look.muted, "width": 1.5},
         "hoverinfo": "skip",
-    }
-
-
-def hatched(colour: str | list[str], pattern: str | list[str]) -> dict:
-    """Bars in a colour with lines over it, so that they differ in print and for every kind of colour vision."""
-    return {
-        "color": colour,
-        "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.55)", "size": 6},
     }
 
 
