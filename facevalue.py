@@ -17,20 +17,27 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Audits classifiers that read emotions from faces: what they confuse, why, for whom, and which labels are wrong.",
+    help="Audits classifiers that read emotions from faces: "
+    "what they confuse, why, for whom, and which labels are wrong.",
 )
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip/.tar, FER-2013 CSV, or manifest CSV/Parquet.")]
-Model = Annotated[
-    str, typer.Option(metavar="MODEL", help="Checkpoint folder, model file, timm:NAME@weights or factory:FILE.py:FUNCTION@weights.")
-]
+MODEL_HELP = "Checkpoint folder, model file, timm:NAME@weights or factory:FILE.py:FUNCTION@weights."
+Model = Annotated[str | None, typer.Option(metavar="MODEL", help=MODEL_HELP)]
+ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 Metadata = Annotated[Path | None, typer.Option(metavar="CSV", help="Sidecar joined by file name or sample id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Moved = Annotated[Path | None, typer.Option(metavar="DATA", help="Where the run's data is now, if it was moved.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="An audit run folder.")]
-Classes = Annotated[str | None, typer.Option(metavar="a,b,..", help="The model's classes, in the order of its outputs.")]
+Classes = Annotated[
+    str | None, typer.Option(metavar="a,b,..", help="The model's classes, in the order of its outputs.")
+]
 Input = Annotated[str | None, typer.Option("--input", metavar="64x64,gray,-1..1", help="The model's input.")]
 CamLayer = Annotated[str | None, typer.Option(metavar="NAME", help="The layer the saliency maps are taken from.")]
-Pickle = Annotated[bool, typer.Option(help="Allow the model file to run code while it loads: only for files you trust.")]
+Pickle = Annotated[
+    bool, typer.Option(help="Allow the model file to run code while it loads: only for files you trust.")
+]
 
 
 def say(value: dict) -> None:
@@ -40,6 +47,68 @@ def say(value: dict) -> None:
 def names(text: str | None) -> tuple[str, ...] | None:
     """``"a,b"`` as ``("a", "b")``."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for faces, model, run and report.")] = Path(
+        "demo-run"
+    ),
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Stop after the report.")] = False,
+    port: Port = 8050,
+) -> None:
+    """Draw faces with planted faults, train, audit, report, and serve the dashboard."""
+    from audit import AuditOptions
+    from audit import audit as run_audit
+    from audit.answers import grade
+    from audit.data_audit import inspect as inspect_faces
+    from dashboard.app import serve as serve_pages
+    from faces.readers import open_dataset
+    from faces.synthetic import draw
+    from reports.fairness_report import write_report
+    from reports.terminal import print_findings, print_grades
+    from training.fit import train as fit
+    from training.recipe import load_recipe
+
+    sheet = draw(
+        out / "faces", n=4200, flipped=0.05, worse_group=("skin_tone", "dark"), marked=0.3, duplicates=30, unreadable=8
+    )
+    dataset = open_dataset(out / "faces", out / "faces" / "metadata.csv")
+    classifier = fit(load_recipe("drawn-tiny"), dataset, out / "model")
+    run = run_audit(dataset.select("test"), classifier, AuditOptions(), out / "run")
+    print_findings(run)
+    print_grades(grade(run, inspect_faces(dataset), sheet))
+    for path in write_report(run, out / "report"):
+        print(path)
+    if not no_serve:
+        serve_pages([run], port=port)
+
+
+@app.command()
+def inspect(
+    data: Data,
+    metadata: Metadata = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="The label column of a table.")] = None,
+    attributes: Annotated[str | None, typer.Option(metavar="a,b", help="Attributes to look at (default: all).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at the data alone: composition, unreadable files, duplicates, leakage, representation."""
+    from audit.data_audit import inspect_path
+    from reports.terminal import print_inspection
+
+    found = inspect_path(data, metadata, label, names(attributes))
+    say(found.json()) if as_json else print_inspection(found)
+
+
+@app.command("inspect-model")
+def inspect_model(
+    model: ModelFile, model_input: Input = None, allow_pickle: Pickle = False, as_json: Json = False
+) -> None:
+    """Tell what a model file is: its input, outputs, and the layers maps can be taken from."""
+    from models.inspect_model import inspect_model as look_at
+
+    found = look_at(model, model_input, allow_pickle)
+    say(found.as_dict()) if as_json else print(found.text())
 
 
 @app.command()
@@ -61,9 +130,12 @@ def train(
 
 @app.command()
 def audit(
-    data: Data,
-    model: Model,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Run folder to write.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="Folder, archive, FER-2013 CSV or manifest.")
+    ] = None,
+    model: Model = None,
+    predictions: Annotated[Path | None, typer.Option(metavar="CSV", help="Audit a table; no DATA or MODEL.")] = None,
     metadata: Metadata = None,
     split: Annotated[str | None, typer.Option(metavar="NAME", help="The part of the data to audit.")] = None,
     attributes: Annotated[str | None, typer.Option(metavar="a,b", help="Attributes to compare (default: all).")] = None,
@@ -74,12 +146,22 @@ def audit(
     limit: Annotated[int | None, typer.Option(metavar="N", help="Audit only the first N images.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
 ) -> None:
-    """Audit a classifier on labelled faces and write a run folder."""
+    """Audit a classifier on labelled faces, or a table of its predictions, and write a run folder."""
+    from reports.terminal import print_findings
+
+    if predictions is not None:
+        from audit.predictions import audit_predictions
+        from faces.emotions import LabelSet
+
+        order = None if classes is None else LabelSet.parse(classes)
+        print_findings(audit_predictions(predictions, out, order, names(attributes)))
+        return
+    if data is None or model is None:
+        raise InputError("DATA and --model are both needed to audit a classifier; pass them, or --predictions CSV.")
     from audit import AuditOptions
     from audit import audit as run_audit
     from faces.readers import open_dataset
     from models.load import load_classifier
-    from reports.terminal import print_findings
 
     dataset = open_dataset(data, metadata).select(split, limit)
     for note in dataset.notes:
@@ -117,14 +199,44 @@ def report(
 def serve(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Audit run folders.")],
     host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8050,
+    port: Port = 8050,
+    data: Moved = None,
     reviews: Annotated[str | None, typer.Option(metavar="URL", help="Database of review decisions.")] = None,
 ) -> None:
     """Serve the dashboard of one run or several."""
     from audit.run import AuditRun
     from dashboard.app import serve as serve_pages
 
-    serve_pages([AuditRun.open(run) for run in runs], host, port, reviews)
+    serve_pages([AuditRun.open(run) for run in runs], host, port, reviews, data)
+
+
+@app.command()
+def compare(run_a: RunFolder, run_b: RunFolder, as_json: Json = False) -> None:
+    """Compare two runs on the same samples: accuracy, gaps, what changed in both directions."""
+    from audit.compare import compare as compare_runs
+    from audit.run import AuditRun
+    from reports.terminal import print_comparison
+
+    found = compare_runs(AuditRun.open(run_a), AuditRun.open(run_b))
+    say(found.json()) if as_json else print_comparison(found)
+
+
+@app.command()
+def gate(
+    run: RunFolder,
+    policy: Annotated[Path, typer.Option(metavar="TOML", help="Floors, largest gaps and baseline.")],
+    junit: Annotated[Path | None, typer.Option(metavar="XML", help="Also write the verdict as JUnit XML.")] = None,
+) -> None:
+    """Hold a run to a policy: exit 0 it holds, 1 it falls short, 2 it could not be checked."""
+    from audit.run import AuditRun
+    from reports.gate import gate as hold
+    from reports.gate import load_policy
+
+    verdict = hold(AuditRun.open(run), load_policy(policy))
+    print("\n".join(verdict.lines()))
+    if junit is not None:
+        junit.write_text(verdict.junit(), encoding="utf-8")
+    raise typer.Exit(verdict.exit_code)
 
 
 @app.command()
