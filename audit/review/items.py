@@ -51,8 +51,8 @@ class Evidence:
     @cached_property
     def labels(self) -> np.ndarray:
         """Class names (N,) as objects, None where there is no label of the run's classes."""
-        known = self.samples["label"].isin(self.run.classes.names).to_numpy()
-        return np.where(known, self.samples["label"].astype(object), None)
+        values = self.samples["label"].astype(object)
+        return values.where(values.isin(self.run.classes.names), None).to_numpy()
 
     @cached_property
     def suggested(self) -> np.ndarray:

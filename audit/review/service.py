@@ -105,7 +105,6 @@ class ReviewService:
         that is not there.
         """
         with self._lock:
-            self._refresh()
             rows = order(Query(kind, **where), self.evidence, self.learned.score, self._standing)
             if after is not None:
                 found = np.flatnonzero(rows == self._row(after))
@@ -172,6 +171,7 @@ class ReviewService:
     def learned(self) -> Learned:
         """Scores and error rates after all decisions so far."""
         with self._lock:
+            self._refresh()
             if self._learned is None:
                 self._learned = self._learner.learn(self._outcome())
             return self._learned
@@ -179,9 +179,8 @@ class ReviewService:
     def progress(self, reviewer: str = "") -> Progress:
         """How far the review is, what it found, and how many wrong labels are likely left."""
         with self._lock:
-            self._refresh()
-            outcome = self._outcome()
             learned = self.learned
+            outcome = self._outcome()
             drawn = control(Query(), self.evidence, learned.score, self._standing)
             mine = [d for d in self._standing.all() if d.reviewer == reviewer and d.key in self.evidence.rows_of]
             return Progress(
