@@ -201,7 +201,10 @@ def _match(dataset: FaceDataset, table: pd.DataFrame, path: Path) -> tuple[np.nd
     best: tuple[int, str, str, Any] | None = None
     for column in (name for name in table.columns if name.lower() in KEY_COLUMNS):
         keys = [_slashes(value) for value in table[column].tolist()]
-        for how, shorten in _WAYS:
+        parts = max((key.count("/") for key in keys), default=0) + 1
+        for needed, how, shorten in _WAYS:
+            if needed > parts:
+                continue
             wanted = {shorten(value) for value in ids}
             matched = len(wanted & {shorten(key) for key in keys if key})
             if matched and (best is None or matched > best[0]):
@@ -259,14 +262,17 @@ def _stem(name: str) -> str:
     return name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
-_WAYS: tuple[tuple[str, Any], ...] = (
-    ("by sample id", lambda name: name),
-    ("by the last three parts of the path", _last(3)),
-    ("by the last two parts of the path", _last(2)),
-    ("by file name", _last(1)),
-    ("by file name without its ending", _stem),
+_WAYS: tuple[tuple[int, str, Any], ...] = (
+    (1, "by sample id", lambda name: name),
+    (3, "by the last three parts of the path", _last(3)),
+    (2, "by the last two parts of the path", _last(2)),
+    (1, "by file name", _last(1)),
+    (1, "by file name without its ending", _stem),
 )
-"""From the strictest to the loosest; a looser way is taken only where it matches more."""
+"""How many parts a name needs, the way in words, and what is compared, from the strictest way to the loosest.
+
+A looser way is taken only where it matches more.
+"""
 
 
 def _first(values: pd.Series) -> str:

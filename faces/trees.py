@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import re
 import struct
 import tarfile
 import threading
@@ -17,7 +18,8 @@ from typing import Any
 from faces.errors import InputError, UnreadableImage
 from faces.gzip_index import GzipIndex
 
-IGNORED_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+IGNORED = re.compile(r"(?:^|/)(?:\.|(?:thumbs\.db|desktop\.ini|__macosx)(?:/|$))", re.IGNORECASE)
+"""Hidden files, and what Windows and macOS leave in folders and archives."""
 MISSING = "cannot be opened: no such file in the archive"
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """A larger member is quarantined unread: no photograph of a face is this large, a decompression bomb may be."""
@@ -100,11 +102,11 @@ class FolderTree(LooseFiles):
                 folders.clear()
                 continue
             seen.add(real)
-            folders[:] = sorted(name for name in folders if not _ignored(name))
+            folders[:] = sorted(name for name in folders if not IGNORED.search(name))
             inside = os.path.relpath(folder, path)
             prefix = "" if inside == "." else inside.replace(os.sep, "/") + "/"
             for file in files:
-                if _ignored(file):
+                if IGNORED.search(file):
                     continue
                 name = _printable(prefix + file)
                 if name != prefix + file:
@@ -148,7 +150,7 @@ class ZipTree(_MappedArchive):
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             name = info.filename.replace("\\", "/")
-            if name.endswith("/") or any(_ignored(part) for part in name.split("/")):
+            if name.endswith("/") or IGNORED.search(name):
                 continue
             if info.flag_bits & 1:
                 raise InputError(
@@ -234,13 +236,9 @@ def _tar_members(archive: tarfile.TarFile) -> dict[str, tuple[int, int]]:
     for info in archive:
         archive.members = []  # type: ignore[attr-defined]  # else a million headers stay in memory
         name = _printable(info.name.removeprefix("./"))
-        if info.isreg() and not any(_ignored(part) for part in name.split("/")):
+        if info.isreg() and not IGNORED.search(name):
             members[name] = (info.offset_data, info.size)
     return members
-
-
-def _ignored(part: str) -> bool:
-    return part.startswith(".") or part.lower() in IGNORED_NAMES
 
 
 def _printable(name: str) -> str:
