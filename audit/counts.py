@@ -163,8 +163,7 @@ class Coded:
         ``probabilities`` (N, K) has a row for each row of ``samples``; all-NaN means that there are none.
         """
         classes = tuple(classes)
-        label = pd.Categorical(samples["label"], categories=classes).codes.astype(np.int64)
-        predicted = pd.Categorical(samples["predicted"], categories=classes).codes.astype(np.int64)
+        label, predicted = (pd.Index(classes).get_indexer(samples[name]) for name in ("label", "predicted"))
         keep = (label >= 0) & (predicted >= 0)
         if "status" in samples:
             keep &= (samples["status"] == "ok").to_numpy(dtype=bool)
