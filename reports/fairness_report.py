@@ -14,12 +14,14 @@ from reports.chapters import audited, calibration, confusions, data, fairness, l
 from reports.document import Block, Chapter, Document
 from reports.html import render_html
 from reports.json_report import render_json
+from reports.model_card import render_model_card
 from reports.pdf import render_pdf
 
 FORMATS: dict[str, Callable[[AuditRun, Document], bytes]] = {
     "report.html": lambda run, document: render_html(document),
     "report.pdf": lambda run, document: render_pdf(document),
     "report.json": render_json,
+    "model_card.md": render_model_card,
 }
 """File name -> what makes it."""
 
@@ -79,9 +81,9 @@ def build(run: AuditRun, date: str, faces: bool = False) -> Document:
 
 
 def _subject(run: AuditRun) -> str:
-    model = run.manifest["model"] or {}
-    name = model.get("name") or Path(str(model.get("path") or "")).name
-    return f"{name or 'predictions'} on {Path(run.manifest['data']['path']).name}"
+    model = run.manifest["model"]
+    data = Path(run.manifest["data"]["path"]).name
+    return f"{audited.model_name(model)} on {data}" if model else data
 
 
 def _appendix(run: AuditRun, overall: Counts) -> Chapter:

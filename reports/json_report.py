@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from importlib.resources import files
+from pathlib import Path
 
 from audit.jsonsafe import as_json
 from audit.run import AuditRun
 from audit.summary import summary
+from reports.chapters import audited
 from reports.document import Block, Bullets, Command, Document, Faces, Figure, Findings, Heading, Paragraph, Table
 
 DOCUMENT_VERSION = 1
@@ -34,10 +36,25 @@ def render_json(run: AuditRun, document: Document) -> bytes:
         "title": document.title,
         "subtitle": document.subtitle,
         "date": document.date,
-        "manifest": run.manifest,
+        "provenance": _provenance(run),
         "chapters": chapters,
     }
     return (as_json({**summary(run), "document": about}) + "\n").encode()
+
+
+def _provenance(run: AuditRun) -> dict:
+    """Data and model by name and fingerprint: a report that is handed on tells no paths of a machine."""
+    manifest = run.manifest
+    data, model = manifest["data"], manifest["model"]
+    return {
+        "data": {"kind": data["kind"], "name": Path(data["path"]).name, "fingerprint": data["fingerprint"]},
+        "model": {"kind": model["kind"], "name": audited.model_name(model), "fingerprint": model["fingerprint"]}
+        if model
+        else None,
+        "seed": manifest["seed"],
+        "versions": manifest["versions"],
+        "command": audited.command(run),
+    }
 
 
 def block_dict(number: int, block: Block) -> dict:

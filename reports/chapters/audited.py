@@ -6,27 +6,28 @@ import shlex
 from pathlib import Path
 
 from audit.run import AuditRun
-from reports.document import Block, Chapter, Command, Paragraph, table
-from reports.words import spaced, whole
+from reports.document import Block, Bullets, Chapter, Command, Paragraph, table
+from reports.words import listed, spaced, whole
 
 
 def chapter(run: AuditRun) -> Chapter:
     """Fingerprints, options and versions as the run's manifest records them."""
     manifest = run.manifest
-    data, model = manifest["data"], manifest["model"]
+    data = manifest["data"]
+    splits = [str(name) for name in run.samples["split"].dropna().unique()]
     rows = [
         ["data", f"{Path(data['path']).name} ({data['kind']})"],
         ["data fingerprint", data["fingerprint"]],
+        ["metadata", Path(data["metadata"]["path"]).name if data.get("metadata") else "none"],
+        ["splits", listed(splits) or "not divided"],
         ["images", whole(len(run.samples))],
         ["classes", ", ".join(run.classes)],
         ["attributes", ", ".join(spaced(name) for name in run.attributes) or "none"],
-        *_model(model),
+        *_model(manifest["model"]),
         ["saliency", ", ".join(run.saliency_methods) or "none"],
         ["seed", str(manifest["seed"])],
+        ["audit finished", run.timing.get("finished_at") or "not recorded"],
     ]
-    for key, name in (("created", "audited on"), ("created_at", "audited on"), ("date", "audited on")):
-        if manifest.get(key):
-            rows.append([name, str(manifest[key])])
     blocks: list[Block] = [
         Paragraph(
             "Everything in this report comes from one audit run. A fingerprint is a SHA-256: data or weights that "
@@ -34,29 +35,47 @@ def chapter(run: AuditRun) -> Chapter:
         ),
         table("What was audited", ["", "value"], rows),
     ]
-    if manifest["versions"]:
-        versions = [[name, str(version)] for name, version in sorted(manifest["versions"].items())]
+    if data.get("notes"):
+        blocks.append(Bullets(tuple(data["notes"])))
+    versions = [[name, str(version)] for name, version in sorted(manifest["versions"].items())]
+    if versions:
         blocks.append(table("Versions of the software", ["part", "version"], versions))
     blocks += [Paragraph("The command that repeats the audit:"), Command(command(run))]
     return Chapter("audited", "What was audited", tuple(blocks))
 
 
-def _model(model: dict) -> list[list[str]]:
+def _model(model: dict | None) -> list[list[str]]:
     if not model:
         return [["model", "none: predictions were given as a table"]]
-    name = model.get("name") or Path(str(model.get("path") or "")).name
-    return [["model", f"{name} ({model['kind']})"], ["model fingerprint", model["fingerprint"]]]
+    shape = model.get("preprocessing")
+    rows = [["model", f"{model_name(model)} ({model['kind']})"], ["model fingerprint", model["fingerprint"]]]
+    if shape:
+        colour = "grey" if shape["channels"] == 1 else "RGB"
+        size = f"{shape['height']} x {shape['width']}, {colour}, values {shape['low']:g} to {shape['high']:g}"
+        rows.append(["model input", size])
+    if model.get("trained_on"):
+        rows.append(["trained on", f"{whole(model['trained_on'])} images that the model names"])
+    return rows
+
+
+def model_name(model: dict) -> str:
+    """What a model is called: its own name, else its file's."""
+    return model.get("name") or Path(str(model.get("path") or "model")).name
 
 
 def command(run: AuditRun) -> str:
-    """The call of ``facevalue audit`` that made the run, from its manifest."""
+    """The call of ``facevalue audit`` that made the run, with files by name."""
     manifest = run.manifest
     if manifest.get("command"):
-        given = manifest["command"]
-        return given if isinstance(given, str) else shlex.join(given)
-    words = ["facevalue", "audit", Path(manifest["data"]["path"]).name]
-    if manifest["model"]:
-        words += ["--model", Path(str(manifest["model"].get("path") or "MODEL")).name]
+        return shlex.join(manifest["command"])
+    data, model = manifest["data"], manifest["model"]
+    words = ["facevalue", "audit", Path(data["path"]).name]
+    if data.get("metadata"):
+        words += ["--metadata", Path(data["metadata"]["path"]).name]
+    splits = run.samples["split"].dropna().unique()
+    if len(splits) == 1:
+        words += ["--split", str(splits[0])]
+    words += ["--model", Path(model["path"]).name if model.get("path") else model_name(model)]
     if run.attributes:
         words += ["--attributes", ",".join(run.attributes)]
     return shlex.join([*words, "--out", run.name])
