@@ -13,7 +13,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
 from dash.development.base_component import Component
 
 from audit.run import AuditRun
-from dashboard import access, media
+from dashboard import access, media, reviewing
 from dashboard.components import shell
 from dashboard.components.ids import Shell
 from dashboard.pages import PAGES
@@ -45,6 +45,8 @@ def create_app(runs: Sequence[AuditRun], reviews: str | None = None, data: Path 
     app.layout = shell.layout(site)
     _callbacks(app, site)
     media.register(app.server, site)
+    reviewing.register(app.server, site)
+    app.server.json.sort_keys = False  # type: ignore[attr-defined]  # classes keep their order
     for page in PAGES:
         if hasattr(page, "register"):
             page.register(app, site)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -17,16 +18,23 @@ from dashboard.query import Query
 from dashboard.selection import Samples
 from faces.errors import InputError
 
+if TYPE_CHECKING:
+    from audit.review.service import ReviewService
+
 THEMES = ("light", "dark")
 
 
 @dataclass(frozen=True)
 class Served:
-    """One run under the name it has in addresses; ``data`` is where its images are now, if they moved."""
+    """One run under the name it has in addresses.
+
+    ``data`` is where its images are now, if they moved; ``reviews`` the database of decisions (None: beside the run).
+    """
 
     slug: str
     run: AuditRun
     data: Path | None = None
+    reviews: str | None = None
 
     @cached_property
     def samples(self) -> Samples:
@@ -37,6 +45,14 @@ class Served:
     def pictures(self) -> Pictures:
         """The run's images and maps."""
         return Pictures(self.run, self.data)
+
+    @cached_property
+    def review(self) -> ReviewService:
+        """The review of the run's labels. Raises InputError where the database cannot be opened."""
+        from audit.review.service import ReviewService
+        from audit.review.store import ReviewStore
+
+        return ReviewService(self.run, ReviewStore.open(self.reviews or self.run.folder / "reviews.sqlite"))
 
     @cached_property
     def _tables(self) -> dict[str, pd.DataFrame]:
@@ -55,14 +71,13 @@ class Served:
 
 @dataclass(frozen=True)
 class Site:
-    """The runs a process serves, the first of them by default, and where review decisions go (None: beside the run)."""
+    """The runs a process serves, the first of them by default."""
 
     served: tuple[Served, ...]
-    reviews: str | None = None
 
     @classmethod
     def of(cls, runs: Sequence[AuditRun], reviews: str | None = None, data: Path | None = None) -> Site:
-        """Name each run by its folder; equal names are numbered. ``data`` is where the images are now, if they moved.
+        """Name each run by its folder; equal names are numbered. ``reviews`` and ``data`` are as in Served.
 
         Raises InputError where there is no run.
         """
@@ -73,7 +88,7 @@ class Site:
             base = re.sub(r"[^A-Za-z0-9._-]+", "-", run.name).strip("-.") or "run"
             taken = sum(slug == base or slug.startswith(f"{base}~") for slug in slugs)
             slugs.append(f"{base}~{taken + 1}" if taken else base)
-        return cls(tuple(Served(slug, run, data) for slug, run in zip(slugs, runs, strict=True)), reviews)
+        return cls(tuple(Served(slug, run, data, reviews) for slug, run in zip(slugs, runs, strict=True)))
 
     def find(self, slug: str | None) -> Served | None:
         """The run of that name; the first where none is named; None where there is no such run."""

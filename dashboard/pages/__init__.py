@@ -4,6 +4,6 @@
 ``register(app, site)`` (callbacks and routes of its own).
 """
 
-from dashboard.pages import confusions, fairness, overview, report, saliency, sample
+from dashboard.pages import confusions, fairness, overview, report, review, saliency, sample
 
-PAGES = (overview, confusions, fairness, saliency, sample, report)
+PAGES = (overview, confusions, fairness, saliency, sample, review, report)
