@@ -10,7 +10,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -162,7 +162,8 @@ def replacing(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror or error}); pass a place that can.") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def _pictures(table: pd.DataFrame, dataset: FaceDataset) -> Iterator[tuple[dict[str, str], np.ndarray]]:

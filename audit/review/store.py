@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,17 @@ class ReviewStore:
 
         Raises InputError for an undo of something unknown, of another reviewer's, or already undone.
         """
-        if not decisions:
-            return
+        add = self._insert(_DECISIONS).on_conflict_do_nothing(index_elements=["id"])
         with self._writing() as connection:
-            for decision in decisions:
-                if decision.action == UNDO:
-                    self._check_undo(connection, decision)
-            rows = [_row(decision) for decision in decisions]
-            connection.execute(self._insert(_DECISIONS).on_conflict_do_nothing(index_elements=["id"]), rows)
+            # An undo may take back a decision of the same batch, which must be there first.
+            for is_undo, part in groupby(decisions, key=lambda decision: decision.action == UNDO):
+                batch = list(part)
+                if not is_undo:
+                    connection.execute(add, [_row(decision) for decision in batch])
+                    continue
+                for undo in batch:
+                    self._check_undo(connection, undo)
+                    connection.execute(add, [_row(undo)])
 
     def decisions(self, after: int = 0) -> list[tuple[int, Decision]]:
         """The log in order, as (number, decision), those after a number; numbers only grow."""
