@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from audit.saliency.registry import targets_of
+from audit.saliency.registry import STORED, targets_of
 from audit.shards import read_shard, write_rows
 from faces.dataset import UNREADABLE, FaceDataset
 from faces.errors import InputError
@@ -39,7 +39,7 @@ def merge(dataset: FaceDataset, classifier: Classifier, files: list[Path], out: 
     _samples(dataset, classifier, files, np.load(out / "probabilities.npy")).to_parquet(
         out / "samples.parquet", index=False
     )
-    return saliency
+    return {method: saliency[method] for method in STORED if method in saliency}
 
 
 def _file(name: str) -> str:
