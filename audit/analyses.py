@@ -22,15 +22,16 @@ from audit.intervals import ratio
 from audit.jsonsafe import as_json
 from audit.labels import LabelIssues, label_issues
 from audit.run import findings_json
+from audit.slices import weak_slices
 from audit.standardise import label_mix
 from audit.views import group_views, votes_of, wrong_by_votes
 from faces.emotions import LabelSet
 
 TEXT_COLUMNS = (
     "attribute", "group", "label", "predicted", "class", "class_a", "class_b", "metric", "reference", "reason", "kind",
-    "worst", "best", "view", "sample_id", "content_id", "split", "suggested", "sentence",
+    "worst", "best", "view", "slice", "sample_id", "content_id", "split", "suggested", "sentence",
 )  # fmt: skip
-LIST_COLUMNS = ("omitted",)
+LIST_COLUMNS = ("omitted", "conditions", "kinds")
 
 
 def analyse(folder: Path, manifest: dict, seed: int) -> None:
@@ -39,56 +40,74 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     ``manifest`` needs ``classes`` (in the order of the probabilities' columns) and ``attributes``; its ``model`` says
     under ``trained_on`` how many training images the model names, 0 or absent where it names none.
     """
-    samples = pd.read_parquet(folder / "samples.parquet")
     classes, attributes = tuple(manifest["classes"]), tuple(manifest["attributes"])
     probabilities = np.load(folder / "probabilities.npy", mmap_mode="r")
+    embeddings = _embeddings(folder)
+    samples = pd.read_parquet(folder / "samples.parquet")
     copies = duplicates.exact_groups(samples)
-    issues = _judge_labels(folder, samples, probabilities, classes)
+    issues = _judge_labels(samples, probabilities, embeddings, classes)
     samples = _finished(samples, copies, issues)
     coded = Coded.of(samples, classes, attributes, probabilities)
     comparisons = compare_groups(coded, attributes, seed, agreement=_vote_agreement(samples, coded))
-    counts, bins = coded.counts(), coded.bins()
-    pairs = confusion.confusable_pairs(counts)
-    found = [
-        *findings.data_findings(samples, copies),
-        *findings.model_findings(counts, pairs, bins, samples, bool((manifest["model"] or {}).get("trained_on"))),
-        *findings.fairness_findings(comparisons, attributes),
-        *findings.label_findings(samples, issues is not None),
-    ]
-    (folder / "results").mkdir(exist_ok=True)
     tables = {
+        **_whole_set(coded, attributes, seed),
+        **_groups(comparisons),
+        "views": group_views(coded, samples, attributes, _wrong_labels(samples, LabelSet(classes))),
+        "slices": weak_slices(coded, samples, embeddings, seed),
+        "duplicates": copies,
+    }
+    trained_on = bool((manifest["model"] or {}).get("trained_on"))
+    found = (
+        *findings.data_findings(samples, copies),
+        *findings.model_findings(coded.counts(), tables["pairs"], coded.bins(), samples, trained_on),
+        *findings.fairness_findings(comparisons, attributes),
+        *findings.slice_findings(tables["slices"]),
+        *findings.label_findings(samples, issues is not None),
+    )
+    results = folder / "results"
+    results.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        write_table(table, results / f"{name}.parquet")
+    (results / "fairness.json").write_text(as_json(_fairness_notes(coded, comparisons, samples)))
+    (results / "calibration.json").write_text(as_json(_calibration_figures(coded.bins())))
+    samples.to_parquet(folder / "samples.parquet", index=False)
+    (folder / "findings.json").write_text(findings_json(found))
+
+
+def _whole_set(coded: Coded, attributes: tuple[str, ...], seed: int) -> dict[str, pd.DataFrame]:
+    counts = coded.counts()
+    return {
         "counts": _all_counts(coded, attributes),
         "per_class": confusion.per_class(counts, attribute_rng(seed, "")),
-        "pairs": pairs,
+        "pairs": confusion.confusable_pairs(counts),
+        "calibration": _reliability(coded, attributes),
+    }
+
+
+def _groups(comparisons: Comparisons) -> dict[str, pd.DataFrame]:
+    told = [sentences.disparity(row) for row in comparisons.disparities.to_dict("records")]
+    return {
         "groups": comparisons.groups,
         "class_groups": comparisons.classes,
-        "disparities": comparisons.disparities.assign(
-            sentence=[sentences.disparity(row) for row in comparisons.disparities.to_dict("records")]
-        ),
+        "disparities": comparisons.disparities.assign(sentence=told),
         "ranges": comparisons.ranges,
         "decomposition": comparisons.decomposition,
         "power": comparisons.power,
-        "views": group_views(coded, samples, attributes, _wrong_labels(samples, LabelSet(classes))),
-        "calibration": _reliability(coded, attributes),
-        "duplicates": copies,
     }
-    for name, table in tables.items():
-        write_table(table, folder / "results" / f"{name}.parquet")
-    (folder / "results" / "fairness.json").write_text(as_json(_fairness_notes(coded, comparisons, samples)))
-    (folder / "results" / "calibration.json").write_text(as_json(_calibration_figures(bins)))
-    samples.to_parquet(folder / "samples.parquet", index=False)
-    (folder / "findings.json").write_text(findings_json(tuple(found)))
+
+
+def _embeddings(folder: Path) -> np.ndarray | None:
+    path = folder / "embeddings.npy"
+    return np.load(path, mmap_mode="r") if path.is_file() else None
 
 
 def _judge_labels(
-    folder: Path, samples: pd.DataFrame, probabilities: np.ndarray, classes: tuple[str, ...]
+    samples: pd.DataFrame, probabilities: np.ndarray, embeddings: np.ndarray | None, classes: tuple[str, ...]
 ) -> LabelIssues | None:
     """None where there is not one row with probabilities and a label."""
     labels = LabelSet(classes).encode(samples["label"])
     if not (np.isfinite(probabilities[:, 0]) & (labels >= 0)).any():
         return None
-    path = folder / "embeddings.npy"
-    embeddings = np.load(path, mmap_mode="r") if path.is_file() else None
     content = samples["content_id"].to_numpy(dtype=object)
     return label_issues(np.asarray(probabilities), labels, classes, embeddings, content=content)
 

@@ -134,19 +134,19 @@ def paired(right_a: np.ndarray, right_b: np.ndarray) -> dict:
 def paired_interval(both: int, gained: int, lost: int, n: int, level: float = LEVEL) -> Interval:
     """Interval of the difference of two proportions of the same images (Newcombe 1998b, method 10)."""
     if not n:
-        return Interval(np.float64("nan"), np.float64("nan"))
+        return Interval(np.full((), np.nan), np.full((), np.nan))
     neither = n - both - gained - lost
     first, second = (both + gained) / n, (both + lost) / n
     of_first, of_second = wilson(both + gained, n, level), wilson(both + lost, n, level)
     margins = np.float64((both + gained) * (neither + lost)) * (both + lost) * (neither + gained)
-    agreement = np.float64(both) * neither - np.float64(gained) * lost
+    agreement = float(both) * neither - float(gained) * lost
     # Newcombe's continuity correction keeps a positive association from narrowing the interval too far.
     agreement = max(agreement - n / 2, 0.0) if agreement > 0 else agreement
-    phi = float(agreement / np.sqrt(margins)) if margins > 0 else 0.0
+    phi = agreement / float(np.sqrt(margins)) if margins > 0 else 0.0
     below, above = first - of_first.low, of_second.high - second
     over, under = of_first.high - first, second - of_second.low
-    low = first - second - np.sqrt(max(below**2 - 2 * phi * below * above + above**2, 0.0))
-    high = first - second + np.sqrt(max(over**2 - 2 * phi * over * under + under**2, 0.0))
+    low = first - second - np.sqrt(np.maximum(below**2 - 2 * phi * below * above + above**2, 0.0))
+    high = first - second + np.sqrt(np.maximum(over**2 - 2 * phi * over * under + under**2, 0.0))
     return Interval(low, high)
 
 

@@ -192,10 +192,11 @@ def _empty() -> pd.DataFrame:
 def _accuracy_rows(table: np.ndarray, own: np.ndarray, mix: np.ndarray, tested: np.ndarray) -> pd.DataFrame:
     correct, labelled = np.diagonal(table, axis1=1, axis2=2), table.sum(axis=2)
     of_correct, of_labelled = np.diagonal(own), own.sum(axis=1)
-    hits, n, of_hits, of_n = correct.sum(axis=1), labelled.sum(axis=1), of_correct.sum(), of_labelled.sum()
+    hits, n = correct.sum(axis=1), labelled.sum(axis=1)
+    of_hits, of_n = np.asarray(of_correct.sum()), np.asarray(of_labelled.sum())
     p = np.full(len(table), np.nan)
-    for row in np.flatnonzero(tested):
-        p[row] = mantel_haenszel(correct[row], labelled[row], of_correct, of_labelled)
+    for at in np.flatnonzero(tested):
+        p[at] = mantel_haenszel(correct[at], labelled[at], of_correct, of_labelled)
     raw = _rate_gap(hits, n, of_hits, of_n)
     standard = standardised_gap(correct, labelled, of_correct, of_labelled, mix)
     row = np.arange(len(table))
@@ -238,7 +239,7 @@ def _odds_rows(table: np.ndarray, own: np.ndarray, classes: tuple[str, ...]) -> 
     unknown = np.full(len(row), np.nan)
     odds = Gap(unknown, unknown, value, Interval(low, high), unknown, Interval(unknown, unknown))
     names = np.array(classes, dtype=object)[label]
-    return _rows("equalised_odds", names, row, table.sum(axis=(1, 2))[row], own.sum(), odds, unknown)
+    return _rows("equalised_odds", names, row, table.sum(axis=(1, 2))[row], np.asarray(own.sum()), odds, unknown)
 
 
 def _rows(

@@ -114,7 +114,7 @@ def large_groups(counts: Counts, min_group: int) -> Counts:
 def range_rows(counts: Counts, mix: np.ndarray, rng: np.random.Generator, min_group: int) -> pd.DataFrame:
     """The widest gap, and for a single attribute the clearest cell, among groups large enough; see Comparisons."""
     large = large_groups(counts, min_group)
-    rows = []
+    rows: list[tuple] = []
     if len(large.groups) > 1:
         dealt = deal(large, PERMUTATIONS, rng)
         size = dict(zip(large.groups, large.sizes.tolist(), strict=True))
@@ -231,12 +231,12 @@ def _nothing(coded: Coded, mix: np.ndarray) -> Comparisons:
     """The tables of a run without attributes: the same columns, no rows."""
     rng, whole = np.random.default_rng(0), coded.counts()
     disparities, ranges = adjust(fairness.disparities(whole, mix), range_rows(whole, mix, rng, fairness.MIN_GROUP))
-    tables = (
-        fairness.group_figures(whole, mix, rng).assign(vote_agreement=np.nan),
-        fairness.class_figures(whole),
-        disparities,
-        ranges,
-        decomposition(whole, "all", rng),
-        power(whole, "all", fairness.MIN_GROUP),
+    return Comparisons(
+        groups=fairness.group_figures(whole, mix, rng).assign(vote_agreement=np.nan).iloc[:0],
+        classes=fairness.class_figures(whole).iloc[:0],
+        disparities=disparities.iloc[:0],
+        ranges=ranges.iloc[:0],
+        decomposition=decomposition(whole, "all", rng).iloc[:0],
+        power=power(whole, "all", fairness.MIN_GROUP).iloc[:0],
+        references={},
     )
-    return Comparisons(*(table.iloc[:0] for table in tables), references={})

@@ -263,6 +263,23 @@ def _cell_finding(row: dict) -> Finding:
     return Finding("FV-F003", "medium", f"{name.capitalize()} recognised {side} often: {group}", detail, link)
 
 
+def slice_findings(slices: pd.DataFrame) -> list[Finding]:
+    """FV-F004: the clearest weak slice that no attribute names, found on one half of the images, held on the other."""
+    unnamed = slices["kinds"].map(lambda kinds: any(kind != "attribute" for kind in kinds)).astype(bool)
+    found = slices[slices["confirmed"] & unnamed]
+    if found.empty:
+        return []
+    row = found.iloc[0]
+    more = f" {whole(len(found) - 1)} more slices stand out." if len(found) > 1 else ""
+    detail = (
+        f"{percent(row['error'])} of the {images(row['n'])} {row['slice']} are predicted wrongly "
+        f"({sentences.between(row['low'], row['high'])}), where their labels alone would explain "
+        f"{percent(row['expected'])}; found on one half of the images, held on the other.{more}"
+    )
+    severity = "medium" if row["excess"] >= 0.1 else "low"
+    return [Finding("FV-F004", severity, f"A weak slice: {row['slice']}", detail, "/fairness")]
+
+
 def label_findings(samples: pd.DataFrame, judged: bool) -> list[Finding]:
     """FV-L: how many labels look wrong."""
     if not judged:

@@ -5,9 +5,11 @@ Undefined is NaN here and null once written. Levels are two-sided.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 LEVEL = 0.95
@@ -24,20 +26,20 @@ def _z(level: float) -> float:
     return float(stats.norm.ppf((1 + level) / 2))
 
 
-def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+def ratio(top: ArrayLike, bottom: ArrayLike) -> np.ndarray:
     """``top / bottom`` as float64, NaN where the bottom is 0."""
-    top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
-    shape = np.broadcast_shapes(top.shape, bottom.shape)
-    return np.divide(top, bottom, out=np.full(shape, np.nan), where=np.broadcast_to(bottom != 0, shape))
+    above, below = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
+    shape = np.broadcast_shapes(above.shape, below.shape)
+    return np.divide(above, below, out=np.full(shape, np.nan), where=np.broadcast_to(below != 0, shape))
 
 
-def wilson(successes: np.ndarray, n: np.ndarray, level: float = LEVEL) -> Interval:
+def wilson(successes: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
     """Wilson (1927) score interval of a proportion; NaN where n = 0."""
-    return _wilson(successes, n, np.float64(_z(level)))
+    return _wilson(successes, n, np.asarray(_z(level)))
 
 
-def _wilson(successes: np.ndarray, n: np.ndarray, z: np.ndarray) -> Interval:
-    n = np.asarray(n, dtype=np.float64)
+def _wilson(successes: ArrayLike, images: ArrayLike, z: np.ndarray) -> Interval:
+    n = np.asarray(images, dtype=np.float64)
     p = ratio(successes, n)
     with np.errstate(divide="ignore", invalid="ignore"):
         centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -47,24 +49,24 @@ def _wilson(successes: np.ndarray, n: np.ndarray, z: np.ndarray) -> Interval:
 
 
 def stratified_wilson(
-    successes: np.ndarray, n: np.ndarray, weights: np.ndarray, level: float = LEVEL
+    successes: ArrayLike, n: ArrayLike, weights: ArrayLike, level: float = LEVEL
 ) -> tuple[np.ndarray, Interval]:
     """Weighted mean of proportions over the last axis, and its stratified Wilson interval (Yan and Su 2010).
 
     ``weights`` sum to 1 over the last axis; strata of weight 0 may be empty. NaN where a weighted stratum is empty.
     """
-    successes, n, weights = np.broadcast_arrays(
-        np.asarray(successes, dtype=np.float64), np.asarray(n, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    hits, images, share = np.broadcast_arrays(
+        *(np.asarray(given, dtype=np.float64) for given in (successes, n, weights))
     )
-    used = weights > 0
-    p = ratio(successes, n)
-    spread = np.where(used, weights * np.sqrt(ratio(p * (1 - p), n)), 0.0)
+    used = share > 0
+    p = ratio(hits, images)
+    spread = np.where(used, share * np.sqrt(ratio(p * (1 - p), images)), 0.0)
     # Where every stratum is perfect or empty nothing is known of their spreads but their sizes.
     blank = spread.sum(axis=-1, keepdims=True) == 0
-    spread = np.where(blank, np.where(used, weights * np.sqrt(ratio(1.0, n)), 0.0), spread)
+    spread = np.where(blank, np.where(used, share * np.sqrt(ratio(1.0, images)), 0.0), spread)
     shrink = ratio(np.sqrt((spread**2).sum(axis=-1)), spread.sum(axis=-1))
-    limits = _wilson(successes, n, (_z(level) * shrink)[..., None])
-    value, low, high = (np.where(used, weights * part, 0.0).sum(axis=-1) for part in (p, *limits))
+    limits = _wilson(hits, images, (_z(level) * shrink)[..., None])
+    value, low, high = (np.where(used, share * part, 0.0).sum(axis=-1) for part in (p, *limits))
     return value, Interval(low, high)
 
 
@@ -96,7 +98,7 @@ def mover_ratio(first: np.ndarray, of_first: Interval, second: np.ndarray, of_se
 
 
 def newcombe(
-    first: np.ndarray, n_first: np.ndarray, second: np.ndarray, n_second: np.ndarray, level: float = LEVEL
+    first: ArrayLike, n_first: ArrayLike, second: ArrayLike, n_second: ArrayLike, level: float = LEVEL
 ) -> Interval:
     """Interval of the difference of two independent proportions (Newcombe 1998, method 10); NaN where an n is 0."""
     return mover_difference(
@@ -121,7 +123,7 @@ def percentile(draws: np.ndarray, level: float = LEVEL) -> Interval:
     return Interval(low, high)
 
 
-def mantel_haenszel(first: np.ndarray, n_first: np.ndarray, second: np.ndarray, n_second: np.ndarray) -> float:
+def mantel_haenszel(first: ArrayLike, n_first: ArrayLike, second: ArrayLike, n_second: ArrayLike) -> float:
     """p-value of "equal proportions within each stratum", strata (K,): exact where few images can differ, else MH.
 
     Conditions on each stratum's totals. Exact: two-sided over the convolved hypergeometric distributions, used where
@@ -146,27 +148,27 @@ def mantel_haenszel(first: np.ndarray, n_first: np.ndarray, second: np.ndarray, 
     return float(min(1.0, density[density <= observed * (1 + 1e-7)].sum()))
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
+def holm(p_values: ArrayLike) -> np.ndarray:
     """Holm's step-down adjusted p-values; NaN entries are no members of the family and stay NaN."""
     return _step(p_values, lambda ordered, m: np.maximum.accumulate(ordered * np.arange(m, 0, -1)))
 
 
-def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
+def benjamini_hochberg(p_values: ArrayLike) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values; NaN entries are left out and stay NaN."""
     return _step(p_values, lambda ordered, m: np.minimum.accumulate((ordered * m / np.arange(1, m + 1))[::-1])[::-1])
 
 
-def _step(p_values: np.ndarray, adjust) -> np.ndarray:  # type: ignore[no-untyped-def]
-    p_values = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(p_values.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
+def _step(p_values: ArrayLike, adjust: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
+    given = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(given.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(given))
+    order = known[np.argsort(given[known], kind="stable")]
     if len(order):
-        adjusted[order] = np.minimum(adjust(p_values[order], len(order)), 1.0)
+        adjusted[order] = np.minimum(adjust(given[order], len(order)), 1.0)
     return adjusted
 
 
-def smallest_gap(n_first: np.ndarray, n_second: np.ndarray, accuracy: float, power: float = 0.8) -> np.ndarray:
+def smallest_gap(n_first: ArrayLike, n_second: ArrayLike, accuracy: float, power: float = 0.8) -> np.ndarray:
     """The smallest difference of two proportions near ``accuracy`` that samples of these sizes show with ``power``."""
     spread = np.sqrt(accuracy * (1 - accuracy) * (ratio(1.0, n_first) + ratio(1.0, n_second)))
     return (_z(LEVEL) + float(stats.norm.ppf(power))) * spread

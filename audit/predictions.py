@@ -36,6 +36,7 @@ TRUE_COLUMNS = ("label", "y_true", "true", "truth", "ground_truth", "actual", "g
 PREDICTED_COLUMNS = ("predicted", "prediction", "pred", "y_pred", "predicted_label", "output")
 PROBABILITY_PREFIXES = ("probability_", "prob_", "p_", "score_", "")
 """A column of probabilities is a class's name behind one of these."""
+NO_PREDICTION = "no prediction among the classes"
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy")
 
 
@@ -198,7 +199,7 @@ def _samples(
         "confidence": np.where(blank, np.nan, best[:, -1]).astype(np.float32),
         "margin": np.where(blank, np.nan, best[:, -1] - best[:, -2]).astype(np.float32),
         "status": pd.Series(status, index=table.index, dtype="str"),
-        "reason": pd.Series(np.where(unknown, "no prediction among the classes", None), index=table.index, dtype="str"),
+        "reason": pd.Series(NO_PREDICTION, index=table.index, dtype="str").where(unknown, None),
     }
     return pd.DataFrame(samples), notes
 
