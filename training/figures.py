@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.stats import binomtest
+from torch import nn
 
 from models.classifier import Classifier
 from training.memory import Faces
@@ -15,14 +16,28 @@ BATCH = 256
 
 
 @torch.no_grad()
+def answers(classifier: Classifier, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities float32 (N, K) and what the last linear layer takes, float32 (N, D), for uint8 (N, C, H, W)."""
+    network = classifier.network.eval()
+    taken: list[torch.Tensor] = []
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    hooks = [layer.register_forward_pre_hook(lambda _m, args: taken.append(args[0])) for layer in layers]
+    parts, embeddings = [], []
+    try:
+        for batch in images.split(BATCH):
+            inputs = classifier.preprocessing.tensor(batch.permute(0, 2, 3, 1).numpy())
+            parts.append(classifier.logits(network(inputs)).softmax(dim=1))
+            embeddings.append(taken[-1].flatten(1) if taken else parts[-1])
+            taken.clear()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.cat(parts).numpy(), torch.cat(embeddings).numpy()
+
+
 def probabilities(classifier: Classifier, images: torch.Tensor) -> np.ndarray:
     """float32 (N, K) for uint8 images (N, C, H, W) at the classifier's own size."""
-    network = classifier.network.eval()
-    parts = []
-    for batch in images.split(BATCH):
-        inputs = classifier.preprocessing.tensor(batch.permute(0, 2, 3, 1).numpy())
-        parts.append(classifier.logits(network(inputs)).softmax(dim=1))
-    return torch.cat(parts).numpy()
+    return answers(classifier, images)[0]
 
 
 def accuracy(right: np.ndarray) -> dict[str, Any]:

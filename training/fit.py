@@ -19,11 +19,13 @@ from faces.errors import InputError
 from models import checkpoints
 from models.camlayer import find_cam_layer
 from models.classifier import Classifier, Preprocessing
+from models.out_of_fold import FOLDER
 from training import figures
-from training.curves import write_curves
-from training.folds import held_out
-from training.loop import Outcome, run
+from training.corrections import correct
+from training.curves import write_curves, write_dynamics
+from training.loop import Outcome, divided, run
 from training.memory import Faces, in_memory
+from training.out_of_fold import write_out_of_fold
 from training.recipe import Recipe
 
 BEGUN = "begun.txt"
@@ -31,45 +33,68 @@ BEGUN = "begun.txt"
 
 
 def train(
-    recipe: Recipe, dataset: FaceDataset, out: Path | str, resume: bool = False, progress: bool = True
+    recipe: Recipe,
+    dataset: FaceDataset,
+    out: Path | str,
+    labels: Path | None = None,
+    folds: int | None = None,
+    resume: bool = False,
+    progress: bool = True,
 ) -> Classifier:
     """Train by ``recipe`` on the training part of ``dataset`` and write the checkpoint folder ``out``.
 
-    Epochs are chosen by a held-out share of the training part; the test part, where there is one, is measured once at
-    the end. Until then everything lies in ``.NAME.training`` beside ``out``, from which ``resume`` goes on. Raises
-    InputError where ``out`` is there already (with ``resume`` a finished one is returned as it is).
+    ``labels`` is a CSV of corrections (see training.corrections); ``folds`` also trains that many networks whose
+    out-of-fold answers go to ``out/out_of_fold``. Epochs are chosen by a held-out share of the training part; the test
+    part, where there is one, is measured once at the end. Until then everything lies in ``.NAME.training`` beside
+    ``out``, from which ``resume`` goes on. Raises InputError where ``out`` is there already (with ``resume`` a
+    finished one is returned as it is).
     """
     out = Path(out)
     if resume and (out / checkpoints.CARD).is_file():
         return checkpoints.load(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is already there; choose another --out, or remove it first.")
-    work = _work_folder(out, _key(recipe, dataset), resume)
-    classifier, faces = _trained(recipe, dataset, work, progress)
+    if folds is not None and folds < 2:
+        raise InputError(f"{folds} folds cannot be made; pass --folds 2 or more.")
+    faces, notes = _faces(recipe, dataset, labels)
+    work = _work_folder(out, _key(recipe, dataset, labels, folds), resume)
+    classifier, outcome, training = _trained(recipe, faces, work, progress)
     results = {**classifier.card["figures"], **_tested(recipe, dataset, classifier, faces)}
-    card = {**classifier.card, "figures": results}
-    checkpoints.save(classifier, work / "model", card)
-    write_curves(work / "metrics.csv", work / "model")
-    checkpoints.put_in_place(work / "model", out)
+    if folds is not None:
+        results["out_of_fold"] = write_out_of_fold(recipe, classifier.preprocessing, faces, folds, work, progress)
+    card = {"figures": results, "recipe": recipe.model_dump(mode="json"), "data": _data(dataset, faces) | notes}
+    model = checkpoints.save(classifier, work / "model", card | _made())
+    write_curves(outcome.curves, model)
+    write_dynamics(training, outcome.margins, model)
+    if folds is not None:
+        (work / FOLDER).rename(model / FOLDER)
+    checkpoints.put_in_place(model, out)
     shutil.rmtree(work)
     return checkpoints.load(out)
 
 
-def _trained(recipe: Recipe, dataset: FaceDataset, work: Path, progress: bool) -> tuple[Classifier, Faces]:
-    """The chosen weights as a Classifier with its card, and all faces of the training part."""
-    labels = LabelSet(recipe.data.classes) if recipe.data.classes else dataset.labels
-    preprocessing = Preprocessing(recipe.model.size, recipe.model.size, recipe.model.channels)
-    faces = in_memory(_part(dataset, recipe.data.split), labels, preprocessing)
-    aside = held_out(faces.classes, faces.groups, recipe.data.validation, recipe.learn.seed)
-    training, validation = faces.take(np.flatnonzero(~aside)), faces.take(np.flatnonzero(aside))
-    preprocessing = normalising(preprocessing, training.images)
+def _faces(recipe: Recipe, dataset: FaceDataset, labels: Path | None) -> tuple[Faces, dict[str, Any]]:
+    """All faces of the training part, with corrected targets, and what the card says about the corrections."""
+    part = dataset.select(recipe.data.split) if dataset.splits else dataset
+    classes = LabelSet(recipe.data.classes) if recipe.data.classes else dataset.labels
+    faces = in_memory(part, classes, Preprocessing(recipe.model.size, recipe.model.size, recipe.model.channels))
+    if labels is None:
+        return faces, {}
+    corrected = correct(faces, labels)
+    counts = {"changed": corrected.changed, "softened": corrected.softened, "dropped": corrected.dropped}
+    return corrected.faces, {"corrections": {"file": labels.name, **counts}}
+
+
+def _trained(recipe: Recipe, faces: Faces, work: Path, progress: bool) -> tuple[Classifier, Outcome, Faces]:
+    """The chosen weights as a Classifier with its first figures, how it went, and the faces it learnt from."""
+    training, validation = divided(faces, recipe)
+    plain = Preprocessing(recipe.model.size, recipe.model.size, recipe.model.channels)
+    preprocessing = normalising(plain, training.images)
     network, outcome = run(recipe, preprocessing, training, validation, work, progress)
     classifier = _classifier(network, recipe, preprocessing, faces)
     right = figures.probabilities(classifier, validation.images).argmax(axis=1) == validation.classes
-    results = {"validation": figures.accuracy(right), **_measured(network, outcome, training)}
-    card = {"recipe": recipe.model_dump(mode="json"), "figures": results, "data": _data(dataset, faces), **_made()}
-    classifier.card.update(card)
-    return classifier, faces
+    classifier.card["figures"] = {"validation": figures.accuracy(right), **_measured(network, outcome, training)}
+    return classifier, outcome, training
 
 
 def _classifier(network: nn.Module, recipe: Recipe, preprocessing: Preprocessing, faces: Faces) -> Classifier:
@@ -109,15 +134,11 @@ def _tested(recipe: Recipe, dataset: FaceDataset, classifier: Classifier, faces:
     return figures.measure(classifier, test, faces.content)
 
 
-def _part(dataset: FaceDataset, split: str) -> FaceDataset:
-    return dataset.select(split) if dataset.splits else dataset
-
-
 def _measured(network: nn.Module, outcome: Outcome, training: Faces) -> dict[str, Any]:
     return {
         "training_images": len(training),
         "parameters": sum(weight.numel() for weight in network.parameters()),
-        "epochs": outcome.epochs,
+        "epochs": len(outcome.curves),
         "chosen_epoch": outcome.chosen,
         "wall_seconds": round(outcome.seconds, 1),
         "test_time_augmentation": "none",
@@ -141,9 +162,11 @@ def _made() -> dict[str, Any]:
     return {"made": now, "versions": {name: version(name) for name in ("torch", "lightning", "timm")}}
 
 
-def _key(recipe: Recipe, dataset: FaceDataset) -> str:
-    """Changes whenever the recipe or the data does."""
-    return hashlib.sha256(f"{recipe.model_dump_json()} {dataset.provenance.fingerprint}".encode()).hexdigest()
+def _key(recipe: Recipe, dataset: FaceDataset, labels: Path | None, folds: int | None) -> str:
+    """Changes whenever what a training is begun with does."""
+    corrections = b"" if labels is None else labels.read_bytes()
+    told = f"{recipe.model_dump_json()} {dataset.provenance.fingerprint} {folds} ".encode()
+    return hashlib.sha256(told + corrections).hexdigest()
 
 
 def _work_folder(out: Path, key: str, resume: bool) -> Path:

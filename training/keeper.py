@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 
 from training.schedule import Clock
 
 LAST, BEST = "last.ckpt", "best.safetensors"
+LOG = "curves.csv"
+LOGGED = ("train_loss", "val_loss", "val_accuracy")
 
 
 class Keeper(Callback):
-    """Writes LAST and BEST into ``folder`` under a temporary name first; best is by ``val_accuracy``, earlier wins.
+    """Writes LAST, BEST and LOG (one row an epoch) into ``folder``, each whole; best is by ``val_accuracy``.
 
     Stops the training when ``patience`` epochs (0: never) brought nothing better.
     """
@@ -22,16 +25,26 @@ class Keeper(Callback):
     def __init__(self, folder: Path, patience: int, clock: Clock) -> None:
         self.folder, self.patience, self.clock = folder, patience, clock
         self.best, self.best_epoch = -1.0, -1
+        self.history: list[dict[str, float]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "seconds": self.clock.seconds}
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "history": self.history,
+            "seconds": self.clock.seconds,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best, self.best_epoch, self.history = state["best"], state["best_epoch"], state["history"]
         self.clock.go_on_from(state["seconds"])
 
     def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
-        reached = float(trainer.callback_metrics["val_accuracy"])
+        figures = {name: round(float(trainer.callback_metrics[name]), 5) for name in LOGGED}
+        self.history.append({"epoch": trainer.current_epoch, **figures, "seconds": round(self.clock.seconds, 1)})
+        if trainer.is_global_zero:
+            pd.DataFrame(self.history).to_csv(self.folder / LOG, index=False)
+        reached = figures["val_accuracy"]
         if reached > self.best:
             self.best, self.best_epoch = reached, trainer.current_epoch
             if trainer.is_global_zero:

@@ -70,6 +70,8 @@ class Learner(LightningModule):
         self.augmentation = Augmentation(**kept)
         weights = class_weights(training.targets.sum(dim=0), recipe.learn.class_weights)
         self.loss = nn.CrossEntropyLoss(weights, label_smoothing=recipe.learn.label_smoothing)
+        self.register_buffer("margins", torch.zeros(len(training)))
+        self.register_buffer("visits", torch.zeros(len(training)))
 
     @property
     def progress(self) -> float:
@@ -87,11 +89,12 @@ class Learner(LightningModule):
     def train_dataloader(self) -> DataLoader:
         seed = self.recipe.learn.seed * 100_003 + self.current_epoch
         order = Order(len(self.training_faces), self.recipe.learn.batch, seed)
-        return DataLoader(Rows(self.training_faces), sampler=order, batch_size=None)
+        apart = torch.Generator()  # else the loader draws from the generator that augmentation and dropout use
+        return DataLoader(Rows(self.training_faces), sampler=order, batch_size=None, generator=apart)
 
     def val_dataloader(self) -> DataLoader:
         rows = torch.arange(len(self.validation_faces)).split(VALIDATION_BATCH)
-        return DataLoader(Rows(self.validation_faces), sampler=rows, batch_size=None)
+        return DataLoader(Rows(self.validation_faces), sampler=rows, batch_size=None, generator=torch.Generator())
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(self.recipe.learn.seed * 100_003 + self.current_epoch + 1_000_000 * self.global_rank)
@@ -102,14 +105,22 @@ class Learner(LightningModule):
             group["lr"] = group["initial_lr"] * share
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
-        images, targets, _ = batch
+        images, targets, rows = batch
         resized = self.size if self.size != images.shape[-1] else None
-        pixels, targets = mixed(
-            self.augmentation(images, resized), targets, self.recipe.augment.mixup, self.recipe.augment.cutmix
-        )
-        loss = self.loss(self.network(self.normalised(pixels)), targets)
+        augment = self.recipe.augment
+        pixels, blended = mixed(self.augmentation(images, resized), targets, augment.mixup, augment.cutmix)
+        logits = self.network(self.normalised(pixels))
+        loss = self.loss(logits, blended)
+        self._note_margins(rows, logits.detach().float(), targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
         return loss
+
+    def _note_margins(self, rows: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
+        """Area under the margin (Pleiss et al. 2020): the label's logit less the largest other, over the epochs."""
+        given = targets.argmax(dim=1, keepdim=True)
+        others = logits.scatter(1, given, float("-inf")).amax(dim=1)
+        self.margins[rows] += logits.gather(1, given)[:, 0] - others
+        self.visits[rows] += 1
 
     @torch.no_grad()
     def on_train_batch_end(self, *_: object) -> None:

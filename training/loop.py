@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import RichProgressBar
-from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import load_file
 from torch import nn
 
 from models import catalogue
 from models.classifier import Preprocessing
+from training.folds import held_out
 from training.keeper import BEST, LAST, Keeper
 from training.learner import Learner
 from training.memory import Faces
@@ -27,11 +29,15 @@ from training.schedule import Clock
 
 @dataclass(frozen=True)
 class Outcome:
-    """``epochs`` that ran, the ``chosen`` one (from 0), and ``seconds`` of wall clock over all its sittings."""
+    """``curves``, one row an epoch; the ``chosen`` epoch; ``seconds`` of wall clock over all sittings; and each
 
-    epochs: int
+    training image's area under the margin, float32 (N,), NaN where it was never drawn.
+    """
+
+    curves: pd.DataFrame
     chosen: int
     seconds: float
+    margins: np.ndarray
 
 
 def run(
@@ -52,19 +58,24 @@ def run(
             precision=recipe.learn.precision,
             gradient_clip_val=recipe.learn.clip or None,
             callbacks=[keeper, *([RichProgressBar(leave=True)] if progress else [])],
-            logger=CSVLogger(work, name="", version=""),
+            logger=False,
             enable_checkpointing=False,
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             reload_dataloaders_every_n_epochs=1,
-            log_every_n_steps=1_000_000,
         )
         trainer.fit(learner, ckpt_path=last if last.is_file() else None, weights_only=True)
     learner.average.load_state_dict(load_file(work / BEST))
-    return learner.average.cpu().to(memory_format=torch.contiguous_format), Outcome(
-        trainer.current_epoch, keeper.best_epoch, clock.seconds
-    )
+    network = learner.average.cpu().to(memory_format=torch.contiguous_format)
+    margins = (learner.margins / learner.visits).cpu().numpy()
+    return network, Outcome(pd.DataFrame(keeper.history), keeper.best_epoch, clock.seconds, margins)
+
+
+def divided(faces: Faces, recipe: Recipe) -> tuple[Faces, Faces]:
+    """The part that is learnt from and the held-out part that epochs are chosen by."""
+    aside = held_out(faces.classes, faces.groups, recipe.data.validation, recipe.learn.seed)
+    return faces.take(np.flatnonzero(~aside)), faces.take(np.flatnonzero(aside))
 
 
 @contextmanager

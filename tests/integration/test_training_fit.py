@@ -1,0 +1,132 @@
+"""A whole training: what it writes, that it learns, and that being killed costs nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from faces.emotions import LabelSet
+from faces.errors import InputError
+from models import checkpoints, out_of_fold
+from tests.unit.training_faces import NAMES, quarters
+from training.fit import train
+from training.recipe import Recipe
+
+
+def recipe(**learn: object) -> Recipe:
+    fields = {"epochs": 6, "batch": 16, "average": 0.5, "sizes": [32, 48], **learn}
+    parts = {"data": {"validation": 0.2}, "augment": {"flip": 0}, "learn": fields}
+    return Recipe.model_validate({"name": "small", "model": {"network": "tiny"}, **parts})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "model"
+    train(recipe(), quarters(), out, folds=2, progress=False)
+    return out
+
+
+def test_a_training_writes_a_checkpoint_that_says_what_it_is(trained: Path) -> None:
+    classifier = checkpoints.load(trained)
+    card = classifier.card
+    assert classifier.labels.names == NAMES and classifier.cam_layer == "features"
+    assert card["recipe"]["learn"]["epochs"] == 6
+    figures = card["figures"]
+    assert figures["validation"]["n"] + figures["training_images"] == 90
+    assert figures["test"]["n"] == 30
+    assert figures["test_without_duplicates"]["n"] == 29
+    assert figures["test_images_duplicated_in_training"] == 1
+    assert figures["test"]["low"] <= figures["test"]["accuracy"] <= figures["test"]["high"]
+    assert figures["test"]["accuracy"] > 0.8
+    assert len(classifier.trained_on) == 90
+    assert card["data"]["images"] == {"angry": 30, "happy": 30, "sad": 30}
+    assert not list(trained.parent.glob(".*"))
+
+
+def test_learning_curves_and_dynamics_lie_beside_the_weights(trained: Path) -> None:
+    curves = pd.read_csv(trained / "curves.csv")
+    assert curves["epoch"].tolist() == list(range(6))
+    assert curves[["train_loss", "val_loss", "val_accuracy"]].notna().all(axis=None)
+    assert (trained / "curves.svg").read_text().count("<polyline") == 3
+    dynamics = pd.read_parquet(trained / "training_dynamics.parquet")
+    assert len(dynamics) == json.loads((trained / "card.json").read_text())["figures"]["training_images"]
+    assert dynamics["area_under_margin"].notna().mean() > 0.9
+
+
+def test_out_of_fold_answers_are_matched_by_content(trained: Path) -> None:
+    samples = pd.read_parquet(trained / "out_of_fold" / "samples.parquet")
+    assert len(samples) == 90 and samples["fold"].value_counts().tolist() == [45, 45]
+    ids = [*samples["content_id"].iloc[[5, 3]], "not there"]
+    found = out_of_fold.matched(trained, LabelSet(NAMES), ids)
+    stored = np.load(trained / "out_of_fold" / "probabilities.npy")
+    assert found is not None
+    assert np.array_equal(found[:2], stored[[5, 3]]) and np.isnan(found[2]).all()
+    with pytest.raises(InputError, match=r"have shape \(90, 3\) where \(90, 2\) was expected"):
+        out_of_fold.matched(trained, LabelSet(("happy", "sad")), ids)
+    assert out_of_fold.matched(trained.parent, LabelSet(NAMES), ids) is None
+
+
+def test_corrections_are_learnt_from_and_told_on_the_card(tmp_path: Path) -> None:
+    file = tmp_path / "corrected.csv"
+    file.write_text("sample_id,new_label\n000.png,sad\n001.png,not_a_face\n")
+    classifier = train(recipe(epochs=1), quarters(), tmp_path / "model", labels=file, progress=False)
+    told = classifier.card["data"]["corrections"]
+    assert told == {"file": "corrected.csv", "changed": 1, "softened": 0, "dropped": 1}
+    assert classifier.card["data"]["images"] == {"angry": 29, "happy": 29, "sad": 31}
+
+
+def test_a_folder_that_is_there_is_never_overwritten_and_a_finished_one_is_resumed_as_it_is(trained: Path) -> None:
+    with pytest.raises(InputError, match="is already there; choose another --out"):
+        train(recipe(), quarters(), trained, progress=False)
+    again = train(recipe(), quarters(), trained, resume=True, progress=False)
+    assert again.fingerprint == checkpoints.load(trained).fingerprint
+
+
+def test_one_fold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="1 folds cannot be made"):
+        train(recipe(), quarters(), tmp_path / "model", folds=1)
+
+
+def test_minutes_end_a_training_in_time(tmp_path: Path) -> None:
+    classifier = train(recipe(epochs=5000, minutes=0.02), quarters(), tmp_path / "model", progress=False)
+    assert classifier.card["figures"]["epochs"] < 100
+
+
+def test_patience_ends_a_training_that_stopped_improving(tmp_path: Path) -> None:
+    patient = recipe(epochs=60, patience=2, sizes=[])
+    figures = train(patient, quarters(), tmp_path / "model", progress=False).card["figures"]
+    assert figures["epochs"] == figures["chosen_epoch"] + 3 < 60
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.integration.test_training_fit import recipe
+from tests.unit.training_faces import quarters
+from training.fit import train
+train(recipe(epochs=6), quarters(), Path(sys.argv[1]), resume=True, progress=False)
+"""
+
+
+def test_a_killed_training_leaves_nothing_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    script = SCRIPT.format(root=str(Path(__file__).parents[2]))
+    out, last = tmp_path / "model", tmp_path / ".model.training" / "last.ckpt"
+    with subprocess.Popen([sys.executable, "-c", script, str(out)]) as process:
+        while not last.is_file() and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    assert not out.exists()
+    with pytest.raises(InputError, match="begun with another recipe"):
+        train(recipe(epochs=7), quarters(), out, resume=True, progress=False)
+    resumed = train(recipe(epochs=6), quarters(), out, resume=True, progress=False)
+    whole = train(recipe(epochs=6), quarters(), tmp_path / "whole", progress=False)
+    assert resumed.fingerprint == whole.fingerprint
+    assert pd.read_csv(out / "curves.csv")["epoch"].tolist() == list(range(6))

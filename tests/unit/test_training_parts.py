@@ -1,0 +1,162 @@
+"""The parts of a training: faces in memory, folds, weights, schedule, corrections."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faces.emotions import LabelSet
+from faces.errors import InputError
+from models.classifier import Preprocessing
+from tests.unit.training_faces import NAMES, quarters
+from training.balance import class_weights
+from training.corrections import correct
+from training.figures import accuracy
+from training.fit import normalising
+from training.folds import grouped_folds, held_out
+from training.memory import Faces, in_memory
+from training.schedule import FIRST, rate_share
+
+GREY = Preprocessing(48, 48, 1)
+
+
+@pytest.fixture
+def faces() -> Faces:
+    return in_memory(quarters(), LabelSet(NAMES), GREY)
+
+
+def test_faces_are_decoded_once_with_targets_and_identities(faces: Faces) -> None:
+    assert faces.images.shape == (120, 1, 48, 48) and faces.images.dtype == torch.uint8
+    assert faces.classes.tolist() == [i % 3 for i in range(120)]
+    assert faces.content[0] == faces.content[90]
+    assert faces.groups[0] == faces.groups[90]
+    assert len(set(faces.groups)) == 119
+
+
+def test_rows_with_other_labels_or_another_status_are_left_out_and_counted() -> None:
+    dataset = quarters(30, 0)
+    samples = dataset.samples.copy()
+    samples.loc[0, "status"] = "unreadable"
+    faces = in_memory(replace(dataset, samples=samples), LabelSet(("angry", "sad")), GREY)
+    assert len(faces) == 19 and faces.skipped == 11
+    with pytest.raises(InputError, match="no readable image labelled fear, surprise"):
+        in_memory(dataset, LabelSet(("fear", "surprise")), GREY)
+
+
+def test_a_person_and_a_copy_tie_pictures_together() -> None:
+    faces = in_memory(quarters(30, 30, subjects=4), LabelSet(NAMES), GREY)
+    groups, people = faces.groups, faces.samples["subject_id"].to_numpy()
+    assert all(len(set(groups[people == person])) == 1 for person in set(people))
+    assert groups[0] == groups[30]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 6), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=30, max_size=80))
+def test_folds_never_divide_a_group(k: int, rows: list[tuple[int, int]]) -> None:
+    classes, groups = (np.array(column) for column in zip(*rows, strict=True))
+    fold = grouped_folds(classes, groups, k, seed=1)
+    assert set(fold) <= set(range(k))
+    assert all(len(set(fold[groups == group])) == 1 for group in set(groups))
+
+
+def test_folds_spread_classes_evenly() -> None:
+    classes = np.repeat([0, 1, 2], [500, 100, 20])
+    fold = grouped_folds(classes, np.arange(620), 5, seed=0)
+    for name, share in ((0, 100), (1, 20), (2, 4)):
+        assert np.bincount(fold[classes == name]).tolist() == [share] * 5
+    aside = held_out(classes, np.arange(620), 0.1, seed=0)
+    assert aside.sum() == 62
+
+
+def test_class_weights_average_to_one_over_the_images() -> None:
+    counts = torch.tensor([700.0, 20.0, 280.0, 0.0])
+    for kind in ("balanced", "effective"):
+        weights = class_weights(counts, kind)
+        assert weights is not None
+        assert float((weights * counts).sum() / counts.sum()) == pytest.approx(1)
+        assert weights[1] > weights[2] > weights[0] and weights[3] == 0
+    balanced, effective = class_weights(counts, "balanced"), class_weights(counts, "effective")
+    assert balanced is not None and effective is not None
+    assert torch.allclose((balanced * counts)[:3], torch.full((3,), 1000 / 3))
+    assert effective[1] / effective[0] < balanced[1] / balanced[0]
+    assert class_weights(counts, "none") is None
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
+def test_the_rate_rises_once_and_never_rises_again(schedule: str) -> None:
+    shares = [rate_share(step / 100, schedule, 0.2) for step in range(101)]
+    assert shares[0] == pytest.approx(FIRST) and max(shares) == pytest.approx(1) == shares[20]
+    assert all(a <= b for a, b in pairwise(shares[:21]))
+    assert all(a >= b for a, b in pairwise(shares[20:]))
+    assert shares[-1] == (1 if schedule == "constant" else pytest.approx(0))
+    assert rate_share(0, schedule, 0) == 1
+
+
+def test_normalising_takes_mean_and_deviation_of_each_channel() -> None:
+    images = torch.randint(0, 256, (7, 3, 5, 5), dtype=torch.uint8)
+    found = normalising(Preprocessing(48, 48, 3), images)
+    values = images.double() / 255
+    assert found.mean == pytest.approx(values.mean(dim=(0, 2, 3)).tolist(), abs=1e-4)
+    assert found.std == pytest.approx(values.std(dim=(0, 2, 3), unbiased=False).tolist(), abs=1e-4)
+
+
+def test_accuracy_carries_wilsons_interval() -> None:
+    """The example of Newcombe (1998): 81 of 263 is 0.2553 to 0.3662."""
+    found = accuracy(np.array([True] * 81 + [False] * 182))
+    assert found == {"n": 263, "accuracy": 0.308, "low": 0.2553, "high": 0.3662}
+    assert accuracy(np.array([], dtype=bool)) == {"n": 0, "accuracy": None, "low": None, "high": None}
+
+
+def test_corrections_change_soften_and_drop(faces: Faces, tmp_path: Path) -> None:
+    file = tmp_path / "corrected.csv"
+    file.write_text(
+        "sample_id,content_id,old_label,new_label,soft\n"
+        f"gone.png,{faces.content[0]},angry,joy,\n"
+        "001.png,,,not_a_face,\n"
+        '002.png,,,,"{""sad"": 0.6, ""happy"": 0.4}"\n'
+        "003.png,,,angry,\n"
+        "elsewhere.png,,,sad,\n"
+        "004.png,,,,\n"
+    )
+    corrected = correct(faces, file)
+    assert (corrected.changed, corrected.softened, corrected.dropped) == (2, 1, 1)
+    assert len(corrected.faces) == 119
+    targets = dict(zip(corrected.faces.samples["sample_id"], corrected.faces.targets.tolist(), strict=True))
+    assert targets["000.png"] == targets["090.png"] == [0, 1, 0]
+    assert targets["002.png"] == pytest.approx([0, 0.4, 0.6])
+    assert targets["003.png"] == [1, 0, 0] and targets["004.png"] == [0, 1, 0]
+    assert "001.png" not in targets
+
+
+def test_by_content_only_rows_with_the_old_label_are_reached(faces: Faces, tmp_path: Path) -> None:
+    file = tmp_path / "corrected.csv"
+    file.write_text(f"content_id,old_label,new_label\n{faces.content[0]},sad,happy\n{faces.content[1]},happy,sad\n")
+    corrected = correct(faces, file)
+    assert corrected.changed == 1
+    assert corrected.faces.classes[[0, 90, 1]].tolist() == [0, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,label\na,sad\n", "have the columns name, label; sample_id or content_id"),
+        ("sample_id,label\n001.png,fear\n", r"line 2 has the label 'fear', which is not one of angry, happy, sad"),
+        ("sample_id,soft\n001.png,sad\n", "line 2 has the soft label 'sad'; JSON like"),
+        ('sample_id,soft\n001.png,"{""sad"": 0.2}"\n', "that sum to 1 were expected"),
+        ("sample_id,label\nnowhere.png,sad\n", "No row of .* is about an image of the training part"),
+    ],
+)
+def test_corrections_that_cannot_be_used_are_named(faces: Faces, tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "corrected.csv"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        correct(faces, file)
+    with pytest.raises(InputError, match="are not there"):
+        correct(faces, tmp_path / "none.csv")

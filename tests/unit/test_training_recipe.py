@@ -1,0 +1,43 @@
+"""Recipes: the shipped ones hold, and a wrong field is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from faces.errors import InputError
+from models import catalogue
+from training.recipe import load_recipe, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_shipped_recipes_are_valid_and_name_a_network_that_exists(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.summary
+    assert recipe.model.network in catalogue.names()
+
+
+def test_a_recipe_that_is_not_there_lists_those_that_are() -> None:
+    with pytest.raises(InputError, match=r"'fer2014' is not there; the shipped ones are .*fer2013-compact"):
+        load_recipe("fer2014")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model]\nnetwork = 3", r"model\.network = 3"),
+        ("[model]\nnetwork = 'tiny'\n[learn]\nepochs = 0", r"learn\.epochs = 0, .*greater than or equal to 1"),
+        ("[model]\nnetwork = 'tiny'\n[learn]\nepoch = 3", r"learn\.epoch = 3, .*not permitted"),
+        ("[model]\nnetwork = 'tiny'\n[learn]\nsizes = [32]", r"must end with model\.size"),
+        ("[model]\nnetwork = 'tiny'\n[augment]\nflip = 1.5", r"augment\.flip = 1\.5"),
+        ("[data]\nvalidation = 0.1", r"has model = "),
+        ("[model\n", "is not TOML"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_recipe(file)

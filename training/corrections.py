@@ -1,0 +1,116 @@
+"""Corrected labels: a CSV of decisions changes the targets that a training learns from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from faces.emotions import LabelSet, canonical
+from faces.errors import InputError
+from training.memory import Faces
+
+NOT_A_FACE = "not_a_face"
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """The faces to learn from, and how many rows were ``changed``, ``softened`` or ``dropped`` (no face)."""
+
+    faces: Faces
+    changed: int
+    softened: int
+    dropped: int
+
+
+def correct(faces: Faces, file: Path) -> Corrected:
+    """Apply a CSV with ``sample_id`` or ``content_id`` or both, and ``new_label`` (else ``label``) or ``soft``.
+
+    ``soft`` is JSON, class to share. A row finds its sample by ``sample_id``; by ``content_id`` it reaches every image
+    with those pixels whose label is ``old_label``. ``not_a_face`` drops an image. Rows about other images are passed
+    over. Raises InputError naming the line where a value cannot be used, and where no row finds an image.
+    """
+    targets, dropped = faces.targets.clone(), np.zeros(len(faces), dtype=bool)
+    changed: set[int] = set()
+    softened: set[int] = set()
+    index, found = _Index(faces), 0
+    for line, row in enumerate(_table(file), start=2):
+        rows = index.reached(row)
+        target = _target(row, faces.labels, f"{file}, line {line}")
+        found += len(rows)
+        if target is None or not len(rows):
+            continue
+        if isinstance(target, str):
+            dropped[rows] = True
+            continue
+        (softened if target.max() < 1 else changed).update(r for r in rows if not torch.equal(targets[r], target))
+        targets[torch.as_tensor(rows)] = target
+    if not found:
+        raise InputError(f"No row of {file} is about an image of the training part; pass one made from this data.")
+    kept = replace(faces, targets=targets).take(np.flatnonzero(~dropped))
+    return Corrected(replace(kept, skipped=faces.skipped), len(changed), len(softened), int(dropped.sum()))
+
+
+class _Index:
+    """Finds the rows that a correction is about."""
+
+    def __init__(self, faces: Faces) -> None:
+        self.sample = {name: row for row, name in enumerate(faces.samples["sample_id"])}
+        self.content = pd.Series(range(len(faces))).groupby(faces.content).agg(list).to_dict()
+        self.label = faces.samples["label"].to_list()
+
+    def reached(self, row: dict[str, str]) -> list[int]:
+        own = self.sample.get(row.get("sample_id", ""))
+        rows = [] if own is None else [own]
+        old = row.get("old_label", "")
+        if old:
+            alike = self.content.get(row.get("content_id", ""), [])
+            rows += [other for other in alike if other != own and self.label[other] == canonical(old)]
+        return rows
+
+
+def _table(file: Path) -> list[dict[str, str]]:
+    if not file.is_file():
+        raise InputError(f"The corrected labels {file} are not there; pass a CSV written by `facevalue review export`.")
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as reason:
+        raise InputError(f"The corrected labels {file} are not a CSV ({reason}).") from reason
+    names = set(table.columns)
+    if not names & {"sample_id", "content_id"} or not names & {"new_label", "label", "soft"}:
+        raise InputError(
+            f"The corrected labels {file} have the columns {', '.join(table.columns)}; sample_id or content_id, and "
+            "new_label, label or soft were expected."
+        )
+    return table.to_dict("records")
+
+
+def _target(row: dict[str, str], labels: LabelSet, where: str) -> torch.Tensor | str | None:
+    """float32 (K,), or NOT_A_FACE, or None where the row decides nothing."""
+    if row.get("soft", ""):
+        return _soft(row["soft"], labels, where)
+    name = row.get("new_label") or ("" if "new_label" in row else row.get("label", ""))
+    if name == NOT_A_FACE or not name:
+        return name or None
+    if name not in labels:
+        raise InputError(f"{where} has the label {name!r}, which is not one of {', '.join(labels)}; correct it.")
+    return torch.nn.functional.one_hot(torch.tensor(labels.index(name)), len(labels)).float()
+
+
+def _soft(text: str, labels: LabelSet, where: str) -> torch.Tensor:
+    try:
+        shares = {canonical(name): float(share) for name, share in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as reason:
+        raise InputError(
+            f'{where} has the soft label {text!r}; JSON like {{"sad": 0.6, "fear": 0.4}} was expected.'
+        ) from reason
+    target = torch.tensor([shares.get(name, 0.0) for name in labels])
+    if set(shares) - set(labels) or bool((target < 0).any()) or not 0.99 <= float(target.sum()) <= 1.01:
+        raise InputError(
+            f"{where} has the soft label {text!r}; shares of {', '.join(labels)} that sum to 1 were expected."
+        )
+    return target / target.sum()
