@@ -163,6 +163,7 @@ def serve(
         token = token or access.new_token()
     names = access.LOCAL_NAMES | {access.host_name(host)}
     access.protect(app.server, token, names)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     with _listening(host, port) as listener:
         address = f"http://{_shown(host)}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}"
         server = waitress.create_server(app.server, sockets=[listener], threads=8, ident=None)

@@ -105,7 +105,6 @@ def _header() -> list[Component]:
             variant="subtle",
             lightIcon=html.Span(className="icon icon-sun"),
             darkIcon=html.Span(className="icon icon-moon"),
-            attributes={"root": {"aria-label": "Light or dark", "title": "Light or dark"}},
         ),
     ]
 

@@ -185,7 +185,7 @@ def test_the_theme_is_kept(page: Page, site: Site) -> None:
     open_page(page, site, "/", "Overview")
     root = page.locator("html")
     expect(root).to_have_attribute("data-mantine-color-scheme", "light")
-    page.get_by_role("button", name="Light or dark").click()
+    page.get_by_role("button", name="Toggle color scheme").click()
     expect(root).to_have_attribute("data-mantine-color-scheme", "dark")
     page.reload()
     expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()

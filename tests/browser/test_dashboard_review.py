@@ -1,0 +1,191 @@
+"""Use three: relabel, by mouse and by keyboard; nothing decided is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+SHOWN = "#review-desk[data-sample] [data-part=id]"
+SAVED = "[data-part=saved]"
+
+
+@pytest.fixture
+def desk(page: Page, site: Site, request: pytest.FixtureRequest) -> Page:
+    """The Review page, each test under a reviewer of its own."""
+    reviewer = request.node.name.removeprefix("test_")[:30]
+    open_desk(page, site, "/review")
+    page.get_by_label("Your name or initials").fill(reviewer)
+    page.get_by_label("Your name or initials").press("Tab")
+    page.locator("h1").click()
+    expect(page.locator("[data-part=progress] dd").nth(1)).to_have_text("0")
+    return page
+
+
+def open_desk(page: Page, site: Site, path: str) -> None:
+    page.goto(site.address + path)
+    expect(page.locator(SHOWN)).not_to_be_empty()
+
+
+def press(page: Page, key: str) -> str:
+    """Press a key, wait for the next picture; the sample that was decided."""
+    before = page.locator(SHOWN).inner_text()
+    page.keyboard.press(key)
+    expect(page.locator(SHOWN)).not_to_have_text(before)
+    return before
+
+
+def decisions(site: Site, sample: str) -> list[tuple]:
+    path: Path = site.runs[0].folder / "reviews.sqlite"
+    with sqlite3.connect(path) as connection:
+        asked = "SELECT action, old_label, new_label, reviewer, shown FROM decisions WHERE sample_id = ? ORDER BY seq"
+        rows = connection.execute(asked, (sample,)).fetchall()
+    connection.close()
+    return rows
+
+
+def test_deciding_by_keys_is_saved_at_once_and_undone(desk: Page, site: Site) -> None:
+    given = desk.locator("[data-part=label]").inner_text()
+    names = site.runs[0].classes.names
+    other = next(name for name in names if name != given)
+    first = press(desk, str(names.index(other) + 1))
+    expect(desk.locator(SAVED)).to_contain_text(f"Saved: {first.split('/')[-1]}: {given} → {other}")
+    assert decisions(site, first)[-1][:3] == ("relabel", given, other)
+    second = press(desk, "k")
+    expect(desk.locator(SAVED)).to_contain_text("kept")
+    assert decisions(site, second)[-1][0] == "keep"
+    desk.keyboard.press("u")
+    expect(desk.locator(SAVED)).to_have_text("Undone.")
+    expect(desk.locator(SHOWN)).to_have_text(second)
+    assert [row[0] for row in decisions(site, second)][-2:] == ["keep", "undo"]
+    desk.keyboard.press("u")
+    expect(desk.locator(SHOWN)).to_have_text(first)
+    assert [row[0] for row in decisions(site, first)][-2:] == ["relabel", "undo"]
+
+
+def test_every_key_does_what_it_says(desk: Page, site: Site) -> None:
+    suggested = desk.locator("[data-part=suggested]").inner_text()
+    accepted = press(desk, "Enter")
+    strange = press(desk, "x")
+    skipped = press(desk, "s")
+    expect(desk.locator(SAVED)).to_contain_text("skipped")
+    assert decisions(site, accepted)[-1][::2][:2] == ("accept", suggested)
+    assert decisions(site, strange)[-1][0] == "not_a_face"
+    assert decisions(site, skipped)[-1][0] == "skip"
+    here = desk.locator(SHOWN).inner_text()
+    desk.keyboard.press("ArrowLeft")
+    expect(desk.locator(SHOWN)).to_have_text(skipped)
+    desk.keyboard.press("ArrowRight")
+    expect(desk.locator(SHOWN)).to_have_text(here)
+
+
+def test_deciding_by_mouse(desk: Page, site: Site) -> None:
+    first = desk.locator(SHOWN).inner_text()
+    desk.get_by_role("button", name="Accept suggestion").click()
+    expect(desk.locator(SHOWN)).not_to_have_text(first)
+    expect(desk.locator(SAVED)).to_contain_text("Saved")
+    assert decisions(site, first)[-1][0] == "accept"
+    desk.get_by_role("button", name="Undo").click()
+    expect(desk.locator(SHOWN)).to_have_text(first)
+    desk.get_by_role("button", name="neutral").first.click()
+    expect(desk.locator(SHOWN)).not_to_have_text(first)
+    expect(desk.locator(SAVED)).to_contain_text("Saved")
+    assert decisions(site, first)[-1][0] in ("relabel", "keep")
+
+
+def test_the_record_says_what_was_shown_and_blind_shows_nothing(desk: Page, site: Site) -> None:
+    open_one = press(desk, "1")
+    expect(desk.locator(SAVED)).to_contain_text("Saved")
+    assert {"image", "label", "suggestion", "probabilities", "map"} <= set(_shown(site, open_one))
+    desk.get_by_label("Blind: show nothing but the picture").click()
+    desk.locator("h1").click()
+    expect(desk.locator("#review-desk.is-blind")).to_be_visible()
+    expect(desk.locator("[data-part=label]")).not_to_be_visible()
+    expect(desk.locator("[data-part=map]")).not_to_be_visible()
+    desk.keyboard.press("Enter")
+    blind = press(desk, "2")
+    expect(desk.locator(SAVED)).to_contain_text("Saved")
+    assert _shown(site, blind) == ["image"]
+
+
+def _shown(site: Site, sample: str) -> list[str]:
+    import json
+
+    return json.loads(decisions(site, sample)[-1][4])
+
+
+def test_a_dead_server_loses_no_decision(desk: Page, site: Site) -> None:
+    failing = {"now": True}
+
+    def maybe(route: Route) -> None:
+        route.abort() if failing["now"] else route.continue_()
+
+    desk.route("**/reviewing/*/decide", maybe)
+    first = press(desk, "1")
+    second = press(desk, "2")
+    expect(desk.locator(SAVED)).to_contain_text("wait")
+    assert not decisions(site, first) and not decisions(site, second)
+    failing["now"] = False
+    desk.goto(site.address + "/")
+    expect(desk.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+    desk.wait_for_function("() => localStorage.getItem('facevalue-outbox') === '[]'")
+    assert len(decisions(site, first)) == len(decisions(site, second)) == 1
+
+
+def test_an_answer_lost_on_the_way_records_once(desk: Page, site: Site) -> None:
+    lost = {"next": True}
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        if lost["next"]:
+            lost["next"] = False
+            route.abort()
+        else:
+            route.continue_()
+
+    desk.route("**/reviewing/*/decide", lose)
+    first = press(desk, "1")
+    expect(desk.locator(SAVED)).to_contain_text("Saved")
+    assert len(decisions(site, first)) == 1
+
+
+def test_a_cell_of_the_matrix_is_a_queue(page: Page, site: Site) -> None:
+    open_desk(page, site, "/review?queue=confusion&label=fear&predicted=surprise")
+    row = site.runs[0].samples.set_index("sample_id").loc[page.locator(SHOWN).inner_text()]
+    assert (row["label"], row["predicted"]) == ("fear", "surprise")
+
+
+def test_a_sample_can_be_opened_by_its_address(page: Page, site: Site) -> None:
+    sample = str(site.runs[0].samples.loc[site.runs[0].samples["status"] == "ok", "sample_id"].iloc[17])
+    open_desk(page, site, f"/review?id={sample}")
+    expect(page.locator(SHOWN)).to_have_text(sample)
+
+
+def test_an_empty_queue_is_said(page: Page, site: Site) -> None:
+    page.goto(site.address + "/review?queue=search&text=nobody")
+    expect(page.get_by_text("Nothing is left in this queue.")).to_be_visible()
+
+
+def test_many_alike_at_once(desk: Page, site: Site) -> None:
+    desk.keyboard.press("b")
+    cards = desk.locator("#look-alikes .choice")
+    expect(cards.first).to_be_visible()
+    chosen = [str(cards.nth(k).get_attribute("title")) for k in (0, 1)]
+    cards.nth(0).press("Space")
+    cards.nth(1).click()
+    desk.locator("#look-alikes").get_by_role("button", name="happy").click()
+    expect(desk.locator(SAVED)).to_contain_text("Saved: 2 pictures")
+    for sample in chosen:
+        assert decisions(site, sample)[-1][0] in ("relabel", "keep")
+
+
+def test_a_decision_counts_and_the_page_says_what_it_learned(desk: Page) -> None:
+    for _ in range(3):
+        press(desk, "Enter")
+    expect(desk.locator("[data-part=progress] dd").nth(1)).to_contain_text("3")
+    expect(desk.locator("[data-part=progress]")).to_contain_text("95% interval")
