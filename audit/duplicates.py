@@ -135,7 +135,7 @@ def _candidates(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _flat(squares: np.ndarray) -> np.ndarray:
-    return squares.reshape(len(squares), -1)
+    return squares.reshape(len(squares), squares.shape[1] * squares.shape[2])
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

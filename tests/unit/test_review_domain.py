@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.review.domain import (
@@ -70,6 +70,7 @@ def state(log: list[Decision]) -> tuple[dict, dict]:
     return {(d.key, d.reviewer): d.id for d in standing.all()}, majority(standing)
 
 
+@settings(deadline=None)
 @given(logs(), st.sampled_from(ACTIONS), st.sampled_from(CLASSES.names))
 def test_undo_takes_a_decision_back_exactly(log: list[Decision], action: str, label: str) -> None:
     soft = {label: 1.0} if action == SOFT else None
@@ -77,11 +78,13 @@ def test_undo_takes_a_decision_back_exactly(log: list[Decision], action: str, la
     assert state([*log, made, undo(made)]) == state(log)
 
 
+@settings(deadline=None)
 @given(logs())
 def test_replaying_a_log_changes_nothing(log: list[Decision]) -> None:
     assert state([*log, *log]) == state(log)
 
 
+@settings(deadline=None)
 @given(logs())
 def test_what_stands_is_each_reviewers_last_word(log: list[Decision]) -> None:
     undone = {decision.undoes for decision in log}
