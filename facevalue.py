@@ -71,7 +71,14 @@ def demo(
     from training.recipe import load_recipe
 
     sheet = draw(
-        out / "faces", n=4200, flipped=0.05, worse_group=("skin_tone", "dark"), marked=0.3, duplicates=30, unreadable=8
+        out / "faces",
+        n=4200,
+        weakest=0.45,
+        flipped=0.05,
+        worse_group=("skin_tone", "dark"),
+        marked=0.3,
+        duplicates=30,
+        unreadable=8,
     )
     dataset = open_dataset(out / "faces", out / "faces" / "metadata.csv")
     classifier = fit(load_recipe("drawn-tiny"), dataset, out / "model")
@@ -167,6 +174,8 @@ def audit(
     for note in dataset.notes:
         print(note)
     classifier = load_classifier(model, classes, model_input, cam_layer, allow_pickle=allow_pickle)
+    for note in classifier.card.get("notes", ()):
+        print(f"the model: {note}")
     print_findings(run_audit(dataset, classifier, AuditOptions(attributes=names(attributes), resume=resume), out))
 
 
@@ -237,6 +246,27 @@ def gate(
     if junit is not None:
         junit.write_text(verdict.junit(), encoding="utf-8")
     raise typer.Exit(verdict.exit_code)
+
+
+@app.command()
+def explain(
+    picture: Annotated[str, typer.Argument(metavar="IMAGE|URL", help="A picture file, or a public http(s) address.")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help=MODEL_HELP)],
+    out: Annotated[Path, typer.Option(metavar="PNG", help="Picture to write; nothing else is kept.")],
+    crop: Annotated[bool, typer.Option(help="Find the faces in it, or take it whole as one face.")] = True,
+    classes: Classes = None,
+    model_input: Input = None,
+    cam_layer: CamLayer = None,
+    allow_pickle: Pickle = False,
+) -> None:
+    """Explain one picture: each face, what the model says of it, and what it looked at."""
+    from audit.explain import explain as explain_picture
+    from models.load import load_classifier
+
+    classifier = load_classifier(model, classes, model_input, cam_layer, allow_pickle=allow_pickle)
+    for number, face in enumerate(explain_picture(picture, classifier, out, crop), 1):
+        print(f"face {number}: {classifier.labels.names[face.predicted]} {face.probabilities[face.predicted]:.0%}")
+    print(out)
 
 
 @app.command()
