@@ -86,6 +86,8 @@ def check(decision: Decision, classes: LabelSet) -> Decision:
         raise InputError("The reviewer's name is empty; give a name or initials, so that decisions can be told apart.")
     if not decision.content_id:
         raise InputError(f"{decision.sample_id} has no readable picture; there is nothing to decide: skip it.")
+    if not 0 < len(decision.id) <= 64:
+        raise InputError(f"The decision's id {decision.id[:80]!r} is not usable; 1 to 64 characters were expected.")
     if decision.action == UNDO:
         return decision
     if decision.action not in ACTIONS:

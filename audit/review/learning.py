@@ -102,34 +102,31 @@ class Learner:
         chance = expit(self._odds + design @ effects)
         score = np.full(self.n, np.nan)
         score[self.judged] = chance
-        covariance = np.linalg.inv(curvature)
+        low, expected, high = self._wrong(chance, ~decided, np.linalg.inv(curvature))
         rates = tuple(
-            self._rate(name, truth, decided, self._wrong(chance, ~decided & (self._labels == name), covariance))
-            for name in self.classes
+            self._rate(name, truth, decided, (expected[at], low[at], high[at])) for at, name in enumerate(self.classes)
         )
-        return Learned(score, rates, self._wrong(chance, ~decided, covariance))
+        return Learned(score, rates, (float(expected[-1]), float(low[-1]), float(high[-1])))
 
-    def _wrong(self, chance: np.ndarray, rows: np.ndarray, covariance: np.ndarray) -> tuple[float, float, float]:
-        """How many labels of some rows are wrong, with its 95% interval (delta method over the effects)."""
-        variance = chance[rows] * (1 - chance[rows])
-        slope = variance @ self._features[0][rows]
-        width = 1.96 * float(np.sqrt(slope @ covariance @ slope + variance.sum()))
-        expected, most = float(chance[rows].sum()), float(rows.sum())
-        return expected, max(0.0, expected - width), min(most, expected + width)
+    def _wrong(
+        self, chance: np.ndarray, rows: np.ndarray, covariance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How many labels of some rows are wrong: low, expected and high (95%, delta method over the effects), each
+        (K + 1,), by class and in all."""
+        mine = np.vstack([self._labels == name for name in self.classes] + [np.ones(len(rows), dtype=bool)]) & rows
+        variance = mine * (chance * (1 - chance))
+        slope = variance @ self._features[0]
+        width = 1.96 * np.sqrt(np.einsum("kf,fg,kg->k", slope, covariance, slope) + variance.sum(axis=1))
+        expected = mine @ chance
+        return np.maximum(expected - width, 0), expected, np.minimum(expected + width, mine.sum(axis=1))
 
-    def _rate(
-        self,
-        name: str,
-        truth: np.ndarray,
-        decided: np.ndarray,
-        left: tuple[float, float, float],
-    ) -> ClassRate:
+    def _rate(self, name: str, truth: np.ndarray, decided: np.ndarray, left: tuple[float, float, float]) -> ClassRate:
         mine = self._labels == name
         total = int(mine.sum())
         known = float(truth[mine & decided].sum())
         if not total:
             return ClassRate(name, 0, 0, 0.0, 0.0, 0.0, 1.0)
-        rate, low, high = ((known + number) / total for number in left)
+        rate, low, high = (float(known + number) / total for number in left)
         return ClassRate(name, total, int((mine & decided).sum()), known, rate, low, high)
 
 

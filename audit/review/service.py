@@ -86,6 +86,7 @@ class ReviewService:
         self._lock = threading.RLock()
         self._last = 0
         self._standing = Standing()
+        self._outcome = np.full(len(run.samples), np.nan)
         self._learned: Learned | None = None
 
     # Reading
@@ -173,24 +174,23 @@ class ReviewService:
         with self._lock:
             self._refresh()
             if self._learned is None:
-                self._learned = self._learner.learn(self._outcome())
+                self._learned = self._learner.learn(self._outcome)
             return self._learned
 
     def progress(self, reviewer: str = "") -> Progress:
         """How far the review is, what it found, and how many wrong labels are likely left."""
         with self._lock:
             learned = self.learned
-            outcome = self._outcome()
             drawn = control(Query(), self.evidence, learned.score, self._standing)
             mine = [d for d in self._standing.all() if d.reviewer == reviewer and d.key in self.evidence.rows_of]
             return Progress(
-                decided=int(np.isfinite(outcome).sum()),
+                decided=int(np.isfinite(self._outcome).sum()),
                 total=len(self.evidence.reviewable),
                 mine=len(mine),
                 pace=_pace(mine),
-                errors_found=int((np.nan_to_num(outcome) > 0.5).sum()),
+                errors_found=int((np.nan_to_num(self._outcome) > 0.5).sum()),
                 errors_left=learned.errors_left,
-                control_decided=int(np.isfinite(outcome[drawn]).sum()),
+                control_decided=int(np.isfinite(self._outcome[drawn]).sum()),
                 control_total=len(drawn),
                 rates=learned.rates,
                 sentences=learned.sentences,
@@ -270,8 +270,10 @@ class ReviewService:
         if target is None:
             return None
         fields = asdict(target) | {"action": UNDO, "new_label": None, "soft": None, "reason": "", "undoes": target.id}
-        del fields["id"], fields["time"]
-        self.store.append(Decision(**fields | {"reviewer": reviewer}))
+        del fields["time"]
+        # The same id each time, so that an undo sent twice is recorded once.
+        fields |= {"reviewer": reviewer, "id": uuid.uuid5(uuid.NAMESPACE_OID, target.id).hex}
+        self.store.append(Decision(**fields))
         return target
 
     def add(self, decisions: Sequence[Decision]) -> int:
@@ -321,15 +323,9 @@ class ReviewService:
             self._standing.add(decision)
             self._last = number
             self._learned = None
-
-    def _outcome(self) -> np.ndarray:
-        """float (N,): the share of reviewers who found the label wrong, NaN where nobody decided."""
-        outcome = np.full(len(self.run.samples), np.nan)
-        for key in self._standing:
-            given = [float(bool(d.says_wrong)) for d in self._standing.of(key).values() if d.action != SKIP]
-            if given and key in self.evidence.rows_of:
-                outcome[self.evidence.rows_of[key]] = np.mean(given)
-        return outcome
+            given = [float(bool(d.says_wrong)) for d in self._standing.of(decision.key).values() if d.action != SKIP]
+            # The share of reviewers who found the label wrong; NaN where nobody decided.
+            self._outcome[self.evidence.rows_of.get(decision.key, [])] = np.mean(given) if given else np.nan
 
     def _open(self, rows: np.ndarray, reviewer: str, kind: str) -> Iterator[int]:
         """Rows this reviewer may still decide, the first of each picture and label."""

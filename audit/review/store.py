@@ -204,6 +204,10 @@ class ReviewStore:
                 f"The review database {self.url} does not answer ({_cause(error)}) and {outcome}; "
                 "check that it runs and can be written to, then try again."
             ) from None
+        except sa.exc.DataError as error:
+            raise InputError(
+                f"A decision holds what the database cannot store ({_cause(error)}); correct it."
+            ) from None
 
 
 def _engine(url: str) -> sa.Engine:

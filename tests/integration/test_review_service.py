@@ -88,6 +88,15 @@ def test_a_decision_sent_twice_is_recorded_once(service: ReviewService) -> None:
     assert len(service.log()) == 1
 
 
+def test_an_undo_sent_twice_is_recorded_once(service: ReviewService) -> None:
+    made = service.decide(service.queue()[0], "keep", "ann")
+    assert service.undo("ann", made.id) == service.undo("ann", made.id) == made
+    assert len(service.log()) == 2
+    assert service.undo("ann", "never made") is None
+    with pytest.raises(InputError, match="cannot undo a decision of 'ann'"):
+        service.undo("bob", made.id)
+
+
 def test_a_decision_reaches_copies_with_the_same_label_only(service: ReviewService, made: tuple) -> None:
     samples = made[0].samples.set_index("sample_id")
     groups = samples.groupby(["content_id", "label"]).groups

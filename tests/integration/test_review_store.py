@@ -75,6 +75,14 @@ def test_appending_again_changes_nothing(store: ReviewStore) -> None:
     assert [d.new_label for d in store.log()] == ["sad", "sad"]
 
 
+def test_text_that_a_database_cannot_hold_is_refused(postgres: Postgres, tmp_path: Path) -> None:
+    with ReviewStore.open(postgres.database(f"text_{time.time_ns()}")) as store:
+        with pytest.raises(InputError, match="cannot store"):
+            store.append(decide(1, reason="a\0b"))
+        store.append(decide(1))
+        assert len(store.log()) == 1
+
+
 def test_a_batch_is_written_whole_or_not_at_all(store: ReviewStore) -> None:
     with pytest.raises(InputError, match="no decision 'nothing'"):
         store.append(decide(1), replace(decide(2), action=UNDO, undoes="nothing"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import json
+import os
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,9 @@ from torch import nn
 from audit.scoring import score
 from faces.errors import InputError
 from models import catalogue, checkpoints, probe
+from models.classifier import Classifier, Preprocessing
 from models.inspect_model import inspect_model
-from models.load import load_classifier, sniff
+from models.load import load_again, load_classifier, sniff
 
 CLASSES = "angry,disgust,fear,happy,sad,surprise,neutral"
 INPUT = "48x48,gray,-1..1"
@@ -295,8 +299,6 @@ def test_other_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["0..1", "-1..1", "0..255"])
 def test_the_value_range_is_guessed_from_the_first_batch_normalisation(tmp_path: Path, text: str) -> None:
     """The statistics are learnt from other pictures than those the guess is made with."""
-    from models.classifier import Preprocessing
-
     wanted = Preprocessing.parse(f"48x48,gray,{text}")
     network = Net(softmax=False).train()
     random = np.random.default_rng(9)
@@ -312,3 +314,42 @@ def test_the_value_range_is_guessed_from_the_first_batch_normalisation(tmp_path:
     found = load_classifier(f"factory:{tmp_path}/build.py:build@{path}", CLASSES)
     assert (found.preprocessing.low, found.preprocessing.high) == (wanted.low, wanted.high)
     assert f"{text} is guessed" in found.card["notes"][0]
+
+
+def described(classifier: Classifier, run: Path) -> dict[str, Any]:
+    """As the manifest of a run describes a model."""
+    path = Path(str(classifier.path)).resolve()
+    fields = ("kind", "fingerprint", "cam_layer", "card")
+    return {
+        **{name: getattr(classifier, name) for name in fields},
+        "path": str(path),
+        "relative_path": os.path.relpath(path, run),
+        "classes": list(classifier.labels),
+        "preprocessing": json.loads(json.dumps(asdict(classifier.preprocessing))),
+    }
+
+
+def test_the_model_of_a_run_is_loaded_again(tmp_path: Path) -> None:
+    (tmp_path / "kept" / "run").mkdir(parents=True)
+    run = tmp_path / "kept" / "run"
+    network = timm.create_model("resnet18", num_classes=7)
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    first = load_classifier(f"timm:resnet18@{tmp_path}/w.pth", CLASSES, cam_layer="layer3")
+    again = load_again(described(first, run), run)
+    assert (again.fingerprint, again.cam_layer, again.preprocessing) == (
+        first.fingerprint,
+        "layer3",
+        first.preprocessing,
+    )
+    path = export(Net(), tmp_path / "kept" / "net.onnx")
+    model = described(load_classifier(path, CLASSES, INPUT), run)
+    (tmp_path / "kept").rename(tmp_path / "moved")
+    moved = tmp_path / "moved" / "run"
+    other = Net()
+    nn.init.zeros_(other.head.bias)
+    assert load_again(model, moved).kind == "onnx"
+    export(other, tmp_path / "moved" / "net.onnx")
+    with pytest.raises(InputError, match="other weights than run"):
+        load_again(model, moved)
+    with pytest.raises(InputError, match="is not there"):
+        load_again(model, tmp_path)

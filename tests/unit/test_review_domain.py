@@ -171,6 +171,8 @@ def test_blind_means_the_picture_alone_was_shown() -> None:
         (decide(reviewer=" "), "name"),
         (decide(content_id=""), "a.png"),
         (decide(action="guess"), "'guess'"),
+        (decide(id=""), "id ''"),
+        (decide(id="x" * 65), "1 to 64 characters"),
         (decide(new=None), "names no label"),
         (decide(new="bored"), "'bored'"),
         (decide(action=SOFT, soft={}), "empty"),
