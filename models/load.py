@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -38,7 +39,29 @@ def load_classifier(
     """
     request = make_request(classes, input, cam_layer, allow_pickle)
     opened = open_model(spec, request)
-    return _adjusted(opened, request) if isinstance(opened, Classifier) else classifier(opened, request)
+    if isinstance(opened, Classifier):
+        return _adjusted(opened, request)
+    found = classifier(opened, request)
+    return replace(found, card={**found.card, "spec": str(spec)})
+
+
+def load_again(model: dict[str, Any], run: Path, spec: str | None = None, allow_pickle: bool = False) -> Classifier:
+    """The classifier that a run was made with: ``model`` is that part of its manifest, ``run`` its folder.
+
+    ``spec`` says where the model is now; without it, it is looked for where it was, then at the same place as seen
+    from the run. Raises InputError where it is not there or has other weights.
+    """
+    place = spec or model["card"].get("spec") or model["path"]
+    beside = run / (model["relative_path"] or "")
+    if spec is None and not _is_form(place) and not Path(place).exists() and beside.exists():
+        place = str(beside)
+    fields = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in model["preprocessing"].items()
+    }
+    found = load_classifier(place, model["classes"], Preprocessing(**fields), model["cam_layer"], allow_pickle)
+    if found.fingerprint != model["fingerprint"]:
+        raise InputError(f"The model {place} has other weights than {run.name} was made with; give that model.")
+    return found
 
 
 def make_request(
@@ -123,6 +146,10 @@ def _sniff_archive(path: Path) -> str:
             "network as factory:FILE.py:FUNCTION@weights."
         )
     raise InputError(f"The archive {path} holds no model (it holds {', '.join(members[:4])}); expected {FORMS}.")
+
+
+def _is_form(text: str) -> bool:
+    return text.startswith(("timm:", "factory:"))
 
 
 def _check_folder(path: Path) -> None:
