@@ -162,25 +162,22 @@ def cam_maps(
     maps = {name: activation.new_zeros(n, len(targets_of(name, classes)), height, width) for name in methods}
     whole = [name for name in methods if targets_of(name, classes) == classes]
     paired = [name for name in methods if name not in whole]
-    for k, column in enumerate(_columns(targets, len(classes), bool(whole))):
-        gradient = tap.gradient(logits, column).float()
-        for name in whole:
-            maps[name][:, k] = CAMS[name](activation, gradient)
-        for slot in range(len(TWO_TARGETS)) if paired else ():
-            rows = torch.nonzero(targets[:, slot] == column)[:, 0]
-            if len(rows) == 0 or (not whole and slot != k):
-                continue
-            for name in paired:
-                maps[name][rows, slot] = CAMS[name](activation[rows], gradient[rows])
-    return maps
-
-
-def _columns(targets: Tensor, classes: int, whole: bool) -> Iterator[Tensor]:
-    """The targets (N,) to go back for, one backward pass each: every class, or the two of each sample."""
-    if whole:
-        yield from (torch.full_like(targets[:, 0], k) for k in range(classes))
-    else:
-        yield from targets.unbind(dim=1)
+    columns = [torch.full((n,), k, device=targets.device) for k in range(len(classes))] if whole else targets.unbind(1)
+    waiting: list[Tensor] = []
+    pair: Tensor | None = None
+    for k, column in enumerate(columns):
+        gradient = tap.gradient(logits, column).float().unsqueeze(1)
+        waiting.append(gradient)
+        if paired:
+            pair = gradient.new_zeros(n, len(TWO_TARGETS), *gradient.shape[2:]) if pair is None else pair
+            wanted = targets == column[:, None]
+            pair[wanted] = gradient.expand_as(pair)[wanted]
+        # Gradients of a pooled head are small enough to be kept for all classes and used in one go.
+        if not cam.is_pooled(gradient) or k + 1 == len(columns):
+            for name in whole:
+                maps[name][:, k + 1 - len(waiting) : k + 1] = CAMS[name](activation, torch.cat(waiting, dim=1))
+            waiting = []
+    return maps | {name: CAMS[name](activation, pair) for name in paired if pair is not None}
 
 
 CAMS: dict[str, CamFunction] = {name: getattr(cam, METHODS[name].function.partition(":")[2]) for name in STORED}
