@@ -105,7 +105,7 @@ def _judge_labels(
     samples: pd.DataFrame, probabilities: np.ndarray, embeddings: np.ndarray | None, classes: tuple[str, ...]
 ) -> LabelIssues | None:
     """None where there is not one row with probabilities and a label."""
-    labels = LabelSet(classes).encode(samples["label"])
+    labels = pd.Categorical(samples["label"], categories=classes).codes.astype(np.int64)
     if not (np.isfinite(probabilities[:, 0]) & (labels >= 0)).any():
         return None
     content = samples["content_id"].to_numpy(dtype=object)
