@@ -7,11 +7,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from faces.errors import InputError
+
+if TYPE_CHECKING:
+    from audit.review.service import ReviewService
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +24,9 @@ app = typer.Typer(
     "what they confuse, why, for whom, and which labels are wrong.",
 )
 
+review = typer.Typer(no_args_is_help=True, help="Label decisions: what is queued, out, and in.")
+app.add_typer(review, name="review")
+
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip/.tar, FER-2013 CSV, or manifest CSV/Parquet.")]
 MODEL_HELP = "Checkpoint folder, model file, timm:NAME@weights or factory:FILE.py:FUNCTION@weights."
 Model = Annotated[str | None, typer.Option(metavar="MODEL", help=MODEL_HELP)]
@@ -28,6 +34,7 @@ ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 Metadata = Annotated[Path | None, typer.Option(metavar="CSV", help="Sidecar joined by file name or sample id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Reviews = Annotated[str | None, typer.Option(metavar="URL", help="Database of decisions (RUN/reviews.sqlite).")]
 Moved = Annotated[Path | None, typer.Option(metavar="DATA", help="Where the run's data is now, if it was moved.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="An audit run folder.")]
 Classes = Annotated[
@@ -210,7 +217,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a token.")] = "127.0.0.1",
     port: Port = 8050,
     data: Moved = None,
-    reviews: Annotated[str | None, typer.Option(metavar="URL", help="Database of review decisions.")] = None,
+    reviews: Reviews = None,
 ) -> None:
     """Serve the dashboard of one run or several."""
     from audit.run import AuditRun
@@ -267,6 +274,59 @@ def explain(
     for number, face in enumerate(explain_picture(picture, classifier, out, crop), 1):
         print(f"face {number}: {classifier.labels.names[face.predicted]} {face.probabilities[face.predicted]:.0%}")
     print(out)
+
+
+@review.command()
+def queue(
+    run: RunFolder,
+    kind: Annotated[str, typer.Option(help="likely_wrong, ambiguous, duplicates, control, ...")] = "likely_wrong",
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="How many to list.")] = 20,
+    reviews: Reviews = None,
+) -> None:
+    """List what a queue holds, first things first, and what the review has learned."""
+    from reports.terminal import print_queue
+
+    print_queue(open_review(run, reviews), kind, top)
+
+
+@review.command()
+def export(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")],
+    form: Annotated[
+        str, typer.Option("--format", help="corrected, archive, fer2013, diff, decisions or label-studio.")
+    ] = "corrected",
+    no_names: Annotated[bool, typer.Option("--no-names", help="Leave reviewers' names out.")] = False,
+    data: Moved = None,
+    reviews: Reviews = None,
+) -> None:
+    """Hand the decisions out: corrected labels that `train --labels` takes, an archive, a diff, ..."""
+    from audit.review.formats import export as write
+
+    service = open_review(run, reviews)
+    print(f"{out}: {write(service, form, lambda: service.run.dataset(data), out, not no_names):,}")
+
+
+@review.command("import")
+def take(
+    run: RunFolder,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Decisions CSV, or Label Studio's JSON export.")],
+    reviewer: Annotated[str | None, typer.Option(help="Who decided, where the file does not say.")] = None,
+    reviews: Reviews = None,
+) -> None:
+    """Take decisions in; reading a file twice records it once."""
+    from audit.review.formats import take_in
+
+    print(f"{take_in(open_review(run, reviews), file, reviewer):,} decisions recorded")
+
+
+def open_review(run: Path, reviews: str | None) -> ReviewService:
+    from audit.review.service import ReviewService
+    from audit.review.store import ReviewStore
+    from audit.run import AuditRun
+
+    opened = AuditRun.open(run)
+    return ReviewService(opened, ReviewStore.open(reviews or opened.folder / "reviews.sqlite"))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from faces.dataset import FaceDataset
 from faces.emotions import LabelSet
 from faces.errors import InputError
 
@@ -134,6 +135,20 @@ class AuditRun:
         values = np.load(self.folder / "saliency" / f"{method}.npy", mmap_mode="r")
         scale = np.load(self.folder / "saliency" / f"{method}_scale.npy", mmap_mode="r")
         return MapStore(method, values, scale, targets)
+
+    def dataset(self, data: Path | None = None) -> FaceDataset:
+        """The whole data the run was made from: at ``data`` where it is given, else where it was.
+
+        Raises InputError saying why it cannot be found.
+        """
+        from faces.readers import open_dataset
+
+        recorded = self.manifest["data"]
+        places = [data] if data else [Path(recorded["path"]), self.folder / str(recorded.get("relative_path") or ".")]
+        place = next((path.resolve() for path in places if path.exists() and path.resolve() != self.folder), None)
+        if place is None:
+            raise InputError(f"The images are no longer at {places[0]}; pass their new place with --data.")
+        return open_dataset(place)
 
     @cached_property
     def row_of(self) -> dict[str, int]:

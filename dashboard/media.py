@@ -150,14 +150,7 @@ def open_pixels(run: AuditRun, data: Path | None = None) -> PixelSource:
 
     Raises InputError saying why they cannot be found.
     """
-    from faces.readers import open_dataset
-
-    recorded = run.manifest["data"]
-    places = [data] if data else [Path(recorded["path"]), run.folder / str(recorded.get("relative_path") or ".")]
-    place = next((path.resolve() for path in places if path.exists() and path.resolve() != run.folder), None)
-    if place is None:
-        raise InputError(f"The images are no longer at {places[0]}; serve the run with --data and their new place.")
-    return open_dataset(place).pixels
+    return run.dataset(data).pixels
 
 
 def png(image: np.ndarray) -> bytes:

@@ -10,6 +10,7 @@ from rich.table import Table
 from audit.answers import Graded
 from audit.compare import Comparison, summary_sentence
 from audit.data_audit import DataAudit
+from audit.review.service import ReviewService
 from audit.run import AuditRun
 from audit.summary import summary
 
@@ -125,10 +126,28 @@ def print_grades(grades: Iterable[Graded], console: Console | None = None) -> No
     console.print(_table("Planted and found", ("fault", "planted", "found", "where"), rows))
 
 
+def print_queue(service: ReviewService, kind: str, top: int, console: Console | None = None) -> None:
+    """The first samples of a review queue and what the review has learned so far."""
+    console = console or Console()
+    samples = service.run.samples.set_index("sample_id")
+    rows = [
+        (name, str(samples.at[name, "label"]), str(samples.at[name, "suggested"]), f"{score:.3f}")
+        for name in service.queue(kind, limit=top)
+        if (score := samples.at[name, "label_issue_score"]) is not None
+    ]
+    console.print(_table(f"Queue {kind}", ("sample", "label", "suggested", "score"), rows))
+    progress = service.progress()
+    console.print(f"{progress.decided:,} of {progress.total:,} decided", highlight=False)
+    for sentence in progress.sentences:
+        console.print(sentence, highlight=False, markup=False)
+
+
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number and column not in ("group", "where") else "left")
+        table.add_column(
+            column, justify="right" if number and column not in ("group", "where", "label", "suggested") else "left"
+        )
     for row in rows:
         table.add_row(*row)
     return table
