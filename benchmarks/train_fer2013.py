@@ -1,6 +1,6 @@
 """Bar 1: training on FER-2013's Training part alone reaches 64% on PublicTest within 40 minutes on two cores.
 
-    python benchmarks/train_fer2013.py [--recipe fer2013-compact] [--out FOLDER]
+    python -m benchmarks.train_fer2013 [--recipe fer2013-compact] [--out FOLDER]
 
 Prints accuracy with and without test images that are duplicated in the training part, and the minutes; exits 1 where
 the bar is missed. Give it the machine to itself: minutes are wall clock.
@@ -9,17 +9,14 @@ the bar is missed. Give it the machine to itself: minutes are wall clock.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from faces.readers import open_dataset  # noqa: E402
-from training.fit import train  # noqa: E402
-from training.recipe import load_recipe  # noqa: E402
+from benchmarks._real import faces_folder
+from faces.readers import open_dataset
+from training.fit import train
+from training.recipe import load_recipe
 
 ACCURACY, MINUTES = 0.64, 40.0
 
@@ -29,10 +26,9 @@ def main() -> int:
     parser.add_argument("--recipe", default="fer2013-compact")
     parser.add_argument("--out", type=Path, help="keep the checkpoint here, and go on from what lies there")
     options = parser.parse_args()
-    folder = Path(os.environ.get("FACEVALUE_FER2013", ROOT.parent / "shared" / "data" / "fer2013"))
     with tempfile.TemporaryDirectory() as scratch:
         out = options.out or Path(scratch) / "model"
-        dataset = open_dataset(folder / "archive.zip")
+        dataset = open_dataset(faces_folder() / "archive.zip")
         figures = train(load_recipe(options.recipe), dataset, out, resume=True).card["figures"]
     minutes = figures["wall_seconds"] / 60
     for name in ("validation", "test", "test_without_duplicates"):

@@ -13,7 +13,7 @@ from faces.errors import InputError
 from models import networks
 from models.statedict import read_weights, rename
 
-OWN: dict[str, Callable[[int, int], nn.Module]] = {
+OWN: dict[str, Callable[[int, int], networks.Pooled]] = {
     "compact": networks.compact,
     "tiny": networks.tiny,
     "separable": networks.separable,
@@ -30,8 +30,18 @@ def names() -> tuple[str, ...]:
     return (*OWN, *timm.list_models())
 
 
-def build(name: str, classes: int, channels: int = 1, pretrained: str | None = None) -> nn.Module:
+def build(
+    name: str,
+    classes: int,
+    channels: int = 1,
+    pretrained: str | None = None,
+    members: int = 1,
+    size: int | None = None,
+) -> nn.Module:
     """The network ``name`` with ``classes`` outputs (logits) for images of ``channels``, NCHW float32.
+
+    ``members`` above 1 makes one network of that many of ours (see models.networks.fused); ``size`` is the side of
+    the images, which timm's transformers must be built for.
 
     ``pretrained`` is a file (.safetensors, or .pt/.pth holding tensors alone) whose fitting tensors are taken, or
     ``"timm"`` for timm's own download. Raises InputError for a name nobody knows, with the nearest ones, and for a
@@ -39,12 +49,18 @@ def build(name: str, classes: int, channels: int = 1, pretrained: str | None = N
     """
     if name not in OWN:
         _known_to_timm(name)
-    if name in OWN:
+        if members > 1:
+            raise InputError(
+                f"Only networks of ours can be fused, and {name!r} is timm's; name one of {', '.join(OWN)}."
+            )
+    if name in OWN and members > 1:
+        network: nn.Module = networks.fused([OWN[name](classes, channels) for _ in range(members)])
+    elif name in OWN:
         if pretrained == TIMM_DOWNLOAD:
             raise InputError(f"timm publishes no weights for the network {name!r}; give a weights file or none.")
         network = OWN[name](classes, channels)
     else:
-        network = _from_timm(name, classes, channels, pretrained == TIMM_DOWNLOAD)
+        network = _from_timm(name, classes, channels, pretrained == TIMM_DOWNLOAD, size)
     if pretrained and pretrained != TIMM_DOWNLOAD:
         take_weights(network, Path(pretrained))
     return network
@@ -99,10 +115,16 @@ def _known_to_timm(name: str) -> None:
     )
 
 
-def _from_timm(name: str, classes: int, channels: int, download: bool) -> nn.Module:
+def _from_timm(name: str, classes: int, channels: int, download: bool, size: int | None) -> nn.Module:
     import timm
 
+    known = timm.get_pretrained_cfg(name)
+    fixed = {"img_size": size} if size is not None and known is not None and known.fixed_input_size else {}
     try:
-        return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels)
-    except (RuntimeError, OSError, ValueError, TypeError) as reason:
-        raise InputError(f"timm could not build the network {name!r}: {reason}".rstrip(".") + ".") from reason
+        return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **fixed)
+    except Exception as reason:  # a download or a builder may raise anything
+        task = "fetch the weights of" if download else "build"
+        raise InputError(
+            f"timm could not {task} the network {name!r} for {channels} channels"
+            f"{f' and {size} pixels' if fixed else ''} ({reason}); choose another network, size or weights file."
+        ) from reason

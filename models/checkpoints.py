@@ -77,7 +77,10 @@ def load(folder: Path | str) -> Classifier:
         _check_file(folder / name, expected)
     labels = LabelSet(tuple(card["classes"]))
     preprocessing = _preprocessing(folder, card["preprocessing"])
-    network = catalogue.build(card["network"]["name"], len(labels), preprocessing.channels)
+    members = card["network"].get("members", 1)
+    network = catalogue.build(
+        card["network"]["name"], len(labels), preprocessing.channels, members=members, size=preprocessing.height
+    )
     _fill(network, folder / WEIGHTS)
     ids = (folder / TRAINED_ON).read_bytes()
     return Classifier(

@@ -81,6 +81,35 @@ class Pooled(nn.Module):
         return self.classify(self.dropout(self.pool(self.features(x))))
 
 
+class Beside(nn.Module):
+    """Several feature networks on the same image, their channels side by side: (N, C1 + C2 + ..., h, w)."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([member(x) for member in self.members], dim=1)
+
+
+def fused(members: Sequence[Pooled]) -> Pooled:
+    """An ensemble as one network, whose logits are the mean of the members' logits.
+
+    Its map lies before the pooling as in any Pooled, so that a class activation map speaks for all members.
+    """
+    network = Pooled(
+        Beside([member.features for member in members]),
+        sum(member.classify.in_features for member in members),
+        members[0].classify.out_features,
+        members[0].dropout.p,
+    )
+    with torch.no_grad():
+        weights = [member.classify.weight for member in members]
+        network.classify.weight.copy_(torch.cat(weights, dim=1) / len(members))
+        network.classify.bias.copy_(torch.stack([member.classify.bias for member in members]).mean(dim=0))
+    return network
+
+
 def residual_net(
     classes: int, channels: int, widths: Sequence[int], blocks: Sequence[int], dropout: float = 0.0
 ) -> Pooled:

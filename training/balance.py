@@ -1,7 +1,9 @@
-"""Weights against class imbalance."""
+"""Weights against imbalance: of classes in the loss, of images in how often they are drawn."""
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import torch
 
 EFFECTIVE_BETA = 0.999
@@ -19,3 +21,22 @@ def class_weights(counts: torch.Tensor, kind: str) -> torch.Tensor | None:
     size = counts if kind == "balanced" else (1 - EFFECTIVE_BETA**counts) / (1 - EFFECTIVE_BETA)
     weights = torch.where(counts > 0, 1 / size.clamp_min(1e-12), torch.zeros(()))
     return weights * counts.sum() / (weights * counts).sum()
+
+
+def drawing_weights(classes: np.ndarray, oversample: float = 0.0, groups: pd.Series | None = None) -> np.ndarray | None:
+    """How often each image is drawn relative to the others; float64 (N,), or None where all are drawn alike.
+
+    ``classes`` (N,) ints; an image of a class with n images weighs n to the power -``oversample``. With ``groups``
+    (N,) it also weighs P(class) P(group) / P(class, group) (Kamiran and Calders 2012); missing groups are one more.
+    """
+    if not oversample and groups is None:
+        return None
+    counts = np.bincount(classes)
+    weights = counts[classes].astype(np.float64) ** -oversample
+    if groups is not None:
+        codes = pd.factorize(groups.astype(object).where(groups.notna(), ""))[0]
+        joint = pd.crosstab(classes, codes)
+        expected = np.outer(joint.sum(axis=1), joint.sum(axis=0)) / len(classes)
+        row = joint.index.get_indexer(classes)
+        weights *= (expected / joint.clip(lower=1).to_numpy())[row, codes]
+    return weights / weights.sum()

@@ -101,15 +101,18 @@ def _target(row: dict[str, str], labels: LabelSet, where: str) -> torch.Tensor |
     return torch.nn.functional.one_hot(torch.tensor(labels.index(name)), len(labels)).float()
 
 
-def _soft(text: str, labels: LabelSet, where: str) -> torch.Tensor:
+def _soft(text: str, labels: LabelSet, where: str) -> torch.Tensor | str:
     try:
         shares = {canonical(name): float(share) for name, share in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as reason:
         raise InputError(
             f'{where} has the soft label {text!r}; JSON like {{"sad": 0.6, "fear": 0.4}} was expected.'
         ) from reason
+    if shares.pop(NOT_A_FACE, 0.0) > 0.5:
+        return NOT_A_FACE
     target = torch.tensor([shares.get(name, 0.0) for name in labels])
-    if set(shares) - set(labels) or bool((target < 0).any()) or not 0.99 <= float(target.sum()) <= 1.01:
+    strange = set(shares) - set(labels) or min(shares.values(), default=0) < 0
+    if strange or not 0.49 <= float(target.sum()) <= 1.01:
         raise InputError(
             f"{where} has the soft label {text!r}; shares of {', '.join(labels)} that sum to 1 were expected."
         )

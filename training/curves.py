@@ -14,8 +14,12 @@ COLOURS = {"train_loss": "#0072b2", "val_loss": "#d55e00", "val_accuracy": "#009
 
 
 def write_curves(table: pd.DataFrame, folder: Path) -> None:
-    """Write ``curves.csv`` and ``curves.svg``: one row an epoch with train_loss, val_loss and val_accuracy."""
+    """Write ``curves.csv`` and ``curves.svg``: one row an epoch with train_loss, val_loss and val_accuracy.
+
+    The members of an ensemble are drawn as their mean.
+    """
     table.to_csv(folder / "curves.csv", index=False)
+    table = table.groupby("epoch", as_index=False).mean()
     panels = _panel(table, ["train_loss", "val_loss"], "Loss", 0) + _panel(
         table, ["val_accuracy"], "Validation accuracy", WIDTH
     )

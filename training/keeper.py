@@ -19,11 +19,11 @@ LOGGED = ("train_loss", "val_loss", "val_accuracy")
 class Keeper(Callback):
     """Writes LAST, BEST and LOG (one row an epoch) into ``folder``, each whole; best is by ``val_accuracy``.
 
-    Stops the training when ``patience`` epochs (0: never) brought nothing better.
+    Stops the training when ``patience`` epochs (0: never) brought nothing better or ``minutes`` (0: never) are over.
     """
 
-    def __init__(self, folder: Path, patience: int, clock: Clock) -> None:
-        self.folder, self.patience, self.clock = folder, patience, clock
+    def __init__(self, folder: Path, patience: int, minutes: float, clock: Clock) -> None:
+        self.folder, self.patience, self.minutes, self.clock = folder, patience, minutes, clock
         self.best, self.best_epoch = -1.0, -1
         self.history: list[dict[str, float]] = []
 
@@ -54,5 +54,14 @@ class Keeper(Callback):
         trainer.save_checkpoint(self.folder / f"{LAST}.part")
         if trainer.is_global_zero:
             (self.folder / f"{LAST}.part").replace(self.folder / LAST)
-        if self.patience and trainer.current_epoch - self.best_epoch >= self.patience:
-            trainer.should_stop = True
+        trainer.should_stop = trainer.should_stop or self.over
+
+    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
+        trainer.should_stop = self.over
+
+    @property
+    def over(self) -> bool:
+        """Whether the training is at its end before all epochs are."""
+        waited = len(self.history) - 1 - self.best_epoch
+        late = bool(self.minutes) and self.clock.seconds >= 60 * self.minutes
+        return bool(self.history) and (late or (bool(self.patience) and waited >= self.patience))

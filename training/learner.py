@@ -10,9 +10,11 @@ from lightning.pytorch import LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from faces.errors import InputError
 from models.classifier import Preprocessing
 from training.augment import Augmentation, mixed
-from training.balance import class_weights
+from training.balance import class_weights, drawing_weights
+from training.layers import freeze, rate_groups
 from training.memory import Faces
 from training.recipe import Recipe
 from training.schedule import Clock, rate_share
@@ -36,13 +38,17 @@ class Rows(Dataset):
 
 
 class Order(Sampler):
-    """Row numbers of an epoch in batches; the order depends on seed and epoch alone, so that resuming repeats it."""
+    """Row numbers of an epoch in batches: a permutation, or draws by ``weights`` (n,). Depends on ``seed`` alone."""
 
-    def __init__(self, n: int, batch: int, seed: int) -> None:
-        self.n, self.batch, self.seed = n, min(batch, n), seed
+    def __init__(self, n: int, batch: int, seed: int, weights: torch.Tensor | None = None) -> None:
+        self.n, self.batch, self.seed, self.weights = n, min(batch, n), seed, weights
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        rows = torch.randperm(self.n, generator=torch.Generator().manual_seed(self.seed))
+        source = torch.Generator().manual_seed(self.seed)
+        if self.weights is None:
+            rows = torch.randperm(self.n, generator=source)
+        else:
+            rows = torch.multinomial(self.weights, self.n, replacement=True, generator=source)
         yield from rows.split(self.batch)[: len(self)]
 
     def __len__(self) -> int:
@@ -68,6 +74,8 @@ class Learner(LightningModule):
         self.training_faces, self.validation_faces = training, validation
         kept = recipe.augment.model_dump(exclude={"mixup", "cutmix"})
         self.augmentation = Augmentation(**kept)
+        self.fixed = freeze(self.network, recipe.model.frozen) if recipe.model.frozen else []
+        self.drawing = self._drawing()
         weights = class_weights(training.targets.sum(dim=0), recipe.learn.class_weights)
         self.loss = nn.CrossEntropyLoss(weights, label_smoothing=recipe.learn.label_smoothing)
         self.register_buffer("margins", torch.zeros(len(training)))
@@ -86,9 +94,22 @@ class Learner(LightningModule):
         sizes = self.recipe.learn.sizes or (self.recipe.model.size,)
         return sizes[min(len(sizes) - 1, int(self.progress * len(sizes)))]
 
+    def _drawing(self) -> torch.Tensor | None:
+        data, faces = self.recipe.data, self.training_faces
+        groups = None
+        if data.balance_groups is not None:
+            if data.balance_groups not in faces.samples:
+                raise InputError(
+                    f"The recipe balances the groups of {data.balance_groups!r}, which is no column of the data; "
+                    "join it with --metadata, or name another."
+                )
+            groups = faces.samples[data.balance_groups]
+        weights = drawing_weights(faces.classes, data.oversample, groups)
+        return None if weights is None else torch.from_numpy(weights)
+
     def train_dataloader(self) -> DataLoader:
         seed = self.recipe.learn.seed * 100_003 + self.current_epoch
-        order = Order(len(self.training_faces), self.recipe.learn.batch, seed)
+        order = Order(len(self.training_faces), self.recipe.learn.batch, seed, self.drawing)
         apart = torch.Generator()  # else the loader draws from the generator that augmentation and dropout use
         return DataLoader(Rows(self.training_faces), sampler=order, batch_size=None, generator=apart)
 
@@ -100,6 +121,8 @@ class Learner(LightningModule):
         torch.manual_seed(self.recipe.learn.seed * 100_003 + self.current_epoch + 1_000_000 * self.global_rank)
 
     def on_train_batch_start(self, *_: object) -> None:
+        for module in self.fixed:
+            module.eval()
         share = rate_share(self.progress, self.recipe.learn.schedule, self.recipe.learn.warmup)
         for group in self.optimizers().param_groups:
             group["lr"] = group["initial_lr"] * share
@@ -131,7 +154,7 @@ class Learner(LightningModule):
                 value.lerp_(own[name], 1 - decay)
             else:
                 value.copy_(own[name])
-        if self.recipe.learn.minutes and self.progress >= 1:
+        if self.recipe.learn.minutes and self.progress >= 1:  # the epoch in hand is cut short
             self.trainer.should_stop = True
 
     def on_validation_epoch_start(self) -> None:
@@ -153,17 +176,8 @@ class Learner(LightningModule):
         return ((pixels / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        groups = self.parameter_groups()
+        model, learn = self.recipe.model, self.recipe.learn
+        groups = rate_groups(self.network, learn.rate, model.input_rate, learn.weight_decay)
         if self.recipe.learn.optimizer == "sgd":
             return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
         return torch.optim.AdamW(groups)
-
-    def parameter_groups(self) -> list[dict[str, object]]:
-        """Weights with decay, then biases and normalisation without; ``initial_lr`` is each group's highest rate."""
-        learn = self.recipe.learn
-        trained = [weight for weight in self.network.parameters() if weight.requires_grad]
-        shared = {"lr": learn.rate, "initial_lr": learn.rate}
-        return [
-            {"params": [w for w in trained if w.ndim > 1], "weight_decay": learn.weight_decay, **shared},
-            {"params": [w for w in trained if w.ndim <= 1], "weight_decay": 0.0, **shared},
-        ]

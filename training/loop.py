@@ -19,6 +19,7 @@ from torch import nn
 
 from models import catalogue
 from models.classifier import Preprocessing
+from models.networks import fused
 from training.folds import held_out
 from training.keeper import BEST, LAST, Keeper
 from training.learner import Learner
@@ -45,12 +46,11 @@ def run(
 ) -> tuple[nn.Module, Outcome]:
     """Train in the folder ``work``, going on from what lies there; returns the best epoch's averaged network."""
     torch.manual_seed(recipe.learn.seed)
-    network = catalogue.build(
-        recipe.model.network, len(training.labels), recipe.model.channels, recipe.model.pretrained
-    )
+    model = recipe.model
+    network = catalogue.build(model.network, len(training.labels), model.channels, model.pretrained, size=model.size)
     clock = Clock()
     learner = Learner(network, recipe, preprocessing, training, validation, clock)
-    keeper = Keeper(work, recipe.learn.patience, clock)
+    keeper = Keeper(work, recipe.learn.patience, recipe.learn.minutes, clock)
     last = work / LAST
     with _quiet():
         trainer = Trainer(
@@ -70,6 +70,27 @@ def run(
     network = learner.average.cpu().to(memory_format=torch.contiguous_format)
     margins = (learner.margins / learner.visits).cpu().numpy()
     return network, Outcome(pd.DataFrame(keeper.history), keeper.best_epoch, clock.seconds, margins)
+
+
+def run_members(
+    recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
+) -> tuple[nn.Module, Outcome]:
+    """As :func:`run`; where the recipe wants several members, each is trained from its own seed and they are fused."""
+    count = recipe.model.members
+    if count == 1:
+        return run(recipe, preprocessing, training, validation, work, progress)
+    networks, outcomes = [], []
+    for index in range(count):
+        folder = work / f"member-{index}"
+        folder.mkdir(exist_ok=True)
+        learn = recipe.learn.model_copy(update={"seed": recipe.learn.seed + index})
+        own = recipe.model_copy(update={"learn": learn})
+        network, outcome = run(own, preprocessing, training, validation, folder, progress)
+        networks.append(network)
+        outcomes.append(outcome)
+    curves = pd.concat([outcome.curves.assign(member=index) for index, outcome in enumerate(outcomes)])
+    margins = np.stack([outcome.margins for outcome in outcomes]).mean(axis=0)
+    return fused(networks), Outcome(curves, outcomes[0].chosen, sum(outcome.seconds for outcome in outcomes), margins)
 
 
 def divided(faces: Faces, recipe: Recipe) -> tuple[Faces, Faces]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,17 @@ class Faces:
         index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
         samples = self.samples.iloc[rows].reset_index(drop=True)
         return Faces(self.images[index], self.targets[index], self.content[rows], samples, self.labels, 0)
+
+    def only(self, labels: LabelSet) -> Faces:
+        """The rows whose likeliest class is in ``labels``, with targets over those classes alone.
+
+        Raises InputError naming a class that there is not.
+        """
+        columns = [self.labels.index(name) for name in labels]
+        rows = np.flatnonzero(np.isin(self.classes, columns))
+        kept = self.take(rows)
+        targets = kept.targets[:, columns] / kept.targets[:, columns].sum(dim=1, keepdim=True)
+        return replace(kept, targets=targets, labels=labels, skipped=self.skipped + len(self) - len(rows))
 
     @property
     def classes(self) -> np.ndarray:
@@ -80,6 +92,18 @@ def in_memory(dataset: FaceDataset, labels: LabelSet, preprocessing: Preprocessi
     targets = torch.nn.functional.one_hot(torch.from_numpy(codes[kept].astype(np.int64)), len(labels)).float()
     samples = dataset.samples.iloc[kept].reset_index(drop=True)
     return Faces(images, targets, np.array(content), samples, labels, len(dataset) - len(kept))
+
+
+def joined(parts: Sequence[Faces]) -> Faces:
+    """Faces of several data sets with the same labels, one after the other."""
+    return Faces(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.targets for part in parts]),
+        np.concatenate([part.content for part in parts]),
+        pd.concat([part.samples for part in parts], ignore_index=True),
+        parts[0].labels,
+        sum(part.skipped for part in parts),
+    )
 
 
 def _linked(columns: list[np.ndarray]) -> np.ndarray:

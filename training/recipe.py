@@ -24,21 +24,41 @@ class Part(BaseModel):
 
 
 class Network(Part):
-    """``network`` is a catalogue name; ``size`` is the side in pixels, ``channels`` 1 (grey) or 3 (RGB)."""
+    """``network`` is a catalogue name; ``size`` is the side in pixels, ``channels`` 1 (grey) or 3 (RGB).
+
+    ``pretrained`` is a weights file, or ``"timm"`` for timm's download; ``members`` networks of ours, each from its
+    own seed, are trained and fused into one; ``frozen`` is the share of the layers, from the input on, that stay as
+    they are (1: all but the head); ``input_rate`` is the first layer's rate as a share of the head's, with a
+    geometric fall between (1: one rate).
+    """
 
     network: str
     size: Annotated[int, Field(ge=16, le=512)] = 48
     channels: Literal[1, 3] = 1
     pretrained: str | None = None
+    members: Annotated[int, Field(ge=1, le=32)] = 1
+    frozen: Share = 0.0
+    input_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Data(Part):
-    """``validation`` is the share of the training part that epochs are chosen by; ``classes`` keeps only these."""
+    """Which images are learnt from, and how often each.
+
+    ``validation`` is the share of the training part that epochs are chosen by; ``classes`` keeps only these;
+    ``rename`` maps labels as the data has them to others (``""`` drops them); ``oversample`` evens the classes out:
+    0 draws every image once an epoch, 1 every class as often as any other, each copy augmented anew;
+    ``balance_groups`` names an attribute (a column of the data) whose groups are drawn so that label and group are
+    independent, which is the reweighing of Kamiran and Calders (2012); ``repeats`` makes ``--folds K`` repeated.
+    """
 
     split: str = "train"
     test_split: str = "test"
     validation: Annotated[float, Field(gt=0, le=0.5)] = 0.08
     classes: tuple[str, ...] | None = None
+    rename: dict[str, str] = {}
+    oversample: Share = 0.0
+    balance_groups: str | None = None
+    repeats: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Augment(Part):

@@ -1,0 +1,57 @@
+"""What the card of a trained checkpoint says: figures, data, when and with what it was made."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from faces.dataset import FaceDataset, split_name
+from models.classifier import Classifier
+from training import figures
+from training.gather import renamed
+from training.loop import Outcome
+from training.memory import Faces, in_memory
+from training.recipe import Recipe
+
+
+def tested(recipe: Recipe, dataset: FaceDataset, classifier: Classifier, faces: Faces) -> dict[str, Any]:
+    """Figures on the test part; empty where the data is not divided."""
+    if split_name(recipe.data.test_split) not in {split_name(name) for name in dataset.splits}:
+        return {}
+    part = renamed(dataset.select(recipe.data.test_split), recipe.data.rename)
+    test = in_memory(part, faces.labels, classifier.preprocessing)
+    return figures.measure(classifier, test, faces.content)
+
+
+def measured(network: nn.Module, outcome: Outcome, training: Faces) -> dict[str, Any]:
+    return {
+        "training_images": len(training),
+        "parameters": sum(weight.numel() for weight in network.parameters()),
+        "epochs": len(outcome.curves),
+        "chosen_epoch": outcome.chosen,
+        "wall_seconds": round(outcome.seconds, 1),
+        "test_time_augmentation": "none",
+    }
+
+
+def data(datasets: Sequence[FaceDataset], faces: Faces) -> dict[str, Any]:
+    counts = np.bincount(faces.classes, minlength=len(faces.labels))
+    first, *others = (dataset.provenance for dataset in datasets)
+    return {
+        "kind": first.kind,
+        "name": first.path.name,
+        "fingerprint": first.fingerprint,
+        "also": [{"kind": other.kind, "name": other.path.name, "fingerprint": other.fingerprint} for other in others],
+        "images": dict(zip(faces.labels, counts.tolist(), strict=True)),
+        "left_out": faces.skipped,
+    }
+
+
+def made() -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"made": now, "versions": {name: version(name) for name in ("torch", "lightning", "timm")}}
