@@ -91,9 +91,9 @@
     clicked() {
       for (const { prop_id: id, value } of context().triggered) {
         if (!id || !value || !value.points || !value.points.length) continue;
-        const { to } = JSON.parse(id.slice(0, id.lastIndexOf(".")));
-        const point = value.points[0];
-        const names = Object.assign({}, point.customdata);
+        const key = id.slice(0, id.lastIndexOf("."));
+        const { to } = JSON.parse(key);
+        const names = Object.assign({}, namesOf(key, value.points[0]));
         if (to && Object.keys(names).length) {
           const same = to === location.pathname;
           setParameters(Object.assign(same ? { page: null } : {}, names), same ? null : to);
@@ -109,6 +109,15 @@
       return clicks ? true : opened;
     },
   };
+
+  /* Dash hands on no customdata of heat maps: there it is looked up by the cell's own names. */
+  function namesOf(key, point) {
+    const plot = document.getElementById(key);
+    const data = plot && (plot.querySelector(".js-plotly-plot") || plot).data;
+    const trace = data && data[point.curveNumber];
+    if (!trace || trace.type !== "heatmap") return point.customdata;
+    return trace.customdata[trace.y.indexOf(point.y)][trace.x.indexOf(point.x)];
+  }
 
   /* ---- how maps are drawn: the browser alone ------------------------------------------------------------------ */
 

@@ -14,16 +14,7 @@ from dashboard.components.ids import figure as figure_id
 CONFIG: Any = {
     "displaylogo": False,
     "responsive": True,
-    "modeBarButtonsToRemove": [
-        "zoom2d",
-        "pan2d",
-        "select2d",
-        "lasso2d",
-        "zoomIn2d",
-        "zoomOut2d",
-        "autoScale2d",
-        "resetScale2d",
-    ],
+    "modeBarButtons": [["toImage"]],
     "scrollZoom": False,
     "doubleClick": False,
 }

@@ -16,6 +16,7 @@ from dashboard.components.shell import message
 from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SCALINGS, face_address, map_address
 from dashboard.selection import Found
 from dashboard.state import View
+from faces.dataset import UNREADABLE
 
 CLASS_COLOURS = (
     "#d55e00",
@@ -72,14 +73,22 @@ def look_of(view: View) -> Look:
 def stack(view: View, sample_id: str, look: Look, alt: str, thumbnail: bool = True) -> Component:
     """A face with its map on top."""
     pictures, slug = view.served.pictures, view.served.slug
+    row = view.run.row_of[sample_id]
+    if view.run.samples["status"].iat[row] == UNREADABLE:
+        return html.Span(className="stack unreadable", title="This file could not be read as an image.")
     face = html.Img(
         src=face_address(slug, pictures, sample_id, thumbnail), alt=alt, className="photo", draggable="false"
     )
-    if look.method is None:
+    if look.method is None or not drawable(view, look, row):
         return html.Span([face], className="stack")
     address = map_address(slug, pictures, look.method, look.target, sample_id, look.scaling)
     kind = "map map-contrast" if look.contrast else "map"
     return html.Span([face, html.Img(src=address, alt="", className=kind, draggable="false")], className="stack")
+
+
+def drawable(view: View, look: Look, row: int) -> bool:
+    """Whether the sample has what the map is of: a label where it is of the label."""
+    return all(view.served.pictures.class_of(part, row) is not None for part in look.target.split(MINUS))
 
 
 def card(view: View, sample: Mapping[str, Any], look: Look, href: str) -> Component:

@@ -123,7 +123,7 @@ def cell(view: View) -> Component:
         ],
         className="controls",
     )
-    if not chosen:
+    if not {"label", "predicted"} & set(view.query):
         return html.Div(
             [shell.section("Choose a cell", choices, note="Here, or by a click in the matrix."), most_confused(view)]
         )
