@@ -54,8 +54,8 @@ class MapStore:
     def resolution(self) -> tuple[int, int]:
         return self.values.shape[2], self.values.shape[3]
 
-    def raw(self, rows: np.ndarray | int, target: int) -> np.ndarray:
-        """float32 (..., h, w): the raw maps of some rows for one target."""
+    def raw(self, rows: np.ndarray | int, target: np.ndarray | int) -> np.ndarray:
+        """float32 (..., h, w): the raw maps of some rows for one target, or for each row its own."""
         values = np.asarray(self.values[rows, target], dtype=np.float32)
         return values * np.asarray(self.scale[rows, target], dtype=np.float32)[..., None, None]
 
