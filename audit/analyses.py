@@ -24,6 +24,7 @@ from audit.labels import LabelIssues, label_issues
 from audit.run import findings_json
 from audit.slices import weak_slices
 from audit.standardise import label_mix
+from audit.subjects import by_subject
 from audit.views import group_views, votes_of, wrong_by_votes
 from faces.emotions import LabelSet
 
@@ -48,7 +49,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     issues = _judge_labels(samples, probabilities, embeddings, classes)
     samples = _finished(samples, copies, issues)
     coded = Coded.of(samples, classes, attributes, probabilities)
-    comparisons = compare_groups(coded, attributes, seed, agreement=_vote_agreement(samples, coded))
+    comparisons = _compared(coded, samples, attributes, seed)
     tables = {
         **_whole_set(coded, attributes, seed),
         **_groups(comparisons),
@@ -72,6 +73,14 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     (results / "calibration.json").write_text(as_json(_calibration_figures(coded.bins())))
     samples.to_parquet(folder / "samples.parquet", index=False)
     (folder / "findings.json").write_text(findings_json(found))
+
+
+def _compared(coded: Coded, samples: pd.DataFrame, attributes: tuple[str, ...], seed: int) -> Comparisons:
+    comparisons = compare_groups(coded, attributes, seed, agreement=_vote_agreement(samples, coded))
+    if "subject_id" not in samples or not len(coded):
+        return comparisons
+    mix = label_mix(coded.counts().labelled[0])
+    return by_subject(comparisons, coded, samples["subject_id"], mix, seed)
 
 
 def _whole_set(coded: Coded, attributes: tuple[str, ...], seed: int) -> dict[str, pd.DataFrame]:
@@ -171,12 +180,15 @@ def _fairness_notes(coded: Coded, comparisons: Comparisons, samples: pd.DataFram
             comparisons.ranges["p_value"].notna().sum()
             + (comparisons.disparities["p_adjusted"].notna() & (comparisons.disparities["metric"] == "accuracy")).sum()
         ),
-        "independence": (
-            "Images are taken to be independent: the data does not say which show the same person."
-            if "subject_id" not in samples
-            else "Images of one person are taken to be independent of one another."
-        ),
+        "independence": _independence(coded, samples),
     }
+
+
+def _independence(coded: Coded, samples: pd.DataFrame) -> str:
+    if "subject_id" not in samples:
+        return "Images are taken to be independent: the data does not say which show the same person."
+    named = samples["subject_id"].iloc[coded.rows].nunique()
+    return f"Intervals and tests resample the {named} persons pictured, since images of one person are alike."
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
