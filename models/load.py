@@ -39,10 +39,7 @@ def load_classifier(
     """
     request = make_request(classes, input, cam_layer, allow_pickle)
     opened = open_model(spec, request)
-    if isinstance(opened, Classifier):
-        return _adjusted(opened, request)
-    found = classifier(opened, request)
-    return replace(found, card={**found.card, "spec": str(spec)})
+    return _adjusted(opened, request) if isinstance(opened, Classifier) else classifier(opened, request)
 
 
 def load_again(model: dict[str, Any], run: Path, spec: str | None = None, allow_pickle: bool = False) -> Classifier:
@@ -55,7 +52,7 @@ def load_again(model: dict[str, Any], run: Path, spec: str | None = None, allow_
     beside = run / (model["relative_path"] or "")
     if spec is None and not _is_form(place) and not Path(place).exists() and beside.exists():
         place = str(beside)
-    fields = {
+    fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in model["preprocessing"].items()
     }
     found = load_classifier(place, model["classes"], Preprocessing(**fields), model["cam_layer"], allow_pickle)

@@ -30,7 +30,8 @@ class Opened:
     """A network and what its file says of it; None where it does not say.
 
     ``scaling`` are the fields of Preprocessing that map pixel values (low, high, mean, std). ``hookable`` is False
-    for black boxes: no layer can be hooked and no gradient taken. ``notes`` are clauses a person should read.
+    for black boxes: no layer can be hooked and no gradient taken. ``spec`` is how to name the model again where
+    ``path`` alone does not. ``notes`` are clauses a person should read.
     """
 
     network: nn.Module
@@ -43,6 +44,7 @@ class Opened:
     scaling: dict[str, Any] | None = None
     hookable: bool = True
     fingerprint: str = ""
+    spec: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -90,7 +92,7 @@ def classifier(opened: Opened, request: Request) -> Classifier:
         cam_layer=cam_layer,
         reshape=reshape,
         fingerprint=opened.fingerprint,
-        card={"notes": [*settled.notes, *notes]},
+        card={"notes": [*settled.notes, *notes], **({"spec": opened.spec} if opened.spec else {})},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def open_factory(text: str, request: Request) -> Opened:
     for path in (file, weights):
         if path is not None and not path.is_file():
             raise InputError(f"{path}, named by the model 'factory:{text}', is not a file; give the path of one.")
+    spec = f"factory:{file.resolve()}:{function}" + (f"@{weights.resolve()}" if weights else "")
     own = OwnModules(file.parent)
     network = _built(own, file, function)
     if not isinstance(network, nn.Module):
@@ -40,11 +42,11 @@ def open_factory(text: str, request: Request) -> Opened:
             "expected: return the network."
         )
     if hasattr(network, "load_weights") and hasattr(network, "layers"):
-        return _keras(network, function, file, weights)
+        return replace(_keras(network, function, file, weights), spec=spec)
     if weights is not None:
         state = read_weights(weights, request.allow_pickle, own.unpickler())
         fit(network, dict(state.state_dict()) if isinstance(state, nn.Module) else state, str(weights))
-    return Opened(network=network.eval(), kind="factory", name=function, path=file)
+    return Opened(network=network.eval(), kind="factory", name=function, path=file, spec=spec)
 
 
 def _built(own: OwnModules, file: Path, function: str) -> Any:

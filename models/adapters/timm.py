@@ -31,9 +31,10 @@ def open_timm(text: str, request: Request) -> Opened:
         state = dict(state.state_dict())
     network = _network(name, state, request)
     fit(network, state, str(path))
+    spec = f"timm:{name}@{path.resolve()}"
     config: dict[str, Any] = getattr(network, "pretrained_cfg", {})
     if request.input is not None or "mean" not in config:
-        return Opened(network=network.eval(), kind="timm", name=name, path=path)
+        return Opened(network=network.eval(), kind="timm", name=name, path=path, spec=spec)
     _, height, width = config["input_size"]
     channels = channels_of(network) or 3
     return Opened(
@@ -44,6 +45,7 @@ def open_timm(text: str, request: Request) -> Opened:
         size=(height, width),
         channels=channels,
         scaling={key: _per_channel(config[key], channels) for key in ("mean", "std")},
+        spec=spec,
         notes=(f"the size {height}x{width} and the scaling are timm's own for {name}; --input gives others",),
     )
 
