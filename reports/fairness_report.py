@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,39 +13,65 @@ from audit.run import AuditRun
 from faces.errors import InputError
 from reports.chapters import audited, calibration, confusions, data, fairness, labels, limits, saliency, summary
 from reports.document import Block, Chapter, Document
+from reports.faces_shown import Gallery
 from reports.html import render_html
 from reports.json_report import render_json
 from reports.model_card import render_model_card
 from reports.pdf import render_pdf
 
+PDF = "report.pdf"
 FORMATS: dict[str, Callable[[AuditRun, Document], bytes]] = {
     "report.html": lambda run, document: render_html(document),
-    "report.pdf": lambda run, document: render_pdf(document),
+    PDF: lambda run, document: render_pdf(document),
     "report.json": render_json,
     "model_card.md": render_model_card,
 }
 """File name -> what makes it."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a report shows beyond the usual.
+
+    ``faces``: pictures of people, read from ``data`` where the images have moved. ``favourable``: a class whose
+    selection rates are compared (Local Law 144). ``reviews``: the database of review decisions, RUN/reviews.sqlite
+    unless named.
+    """
+
+    faces: bool = False
+    data: Path | None = None
+    favourable: str | None = None
+    reviews: str | None = None
+
+
 def write_report(
-    run: AuditRun, out: Path | str, faces: bool = False, formats: Iterable[str] | None = None, today: str | None = None
+    run: AuditRun,
+    out: Path | str,
+    faces: bool = False,
+    formats: Iterable[str] | None = None,
+    today: str | None = None,
+    data: Path | None = None,
+    favourable: str | None = None,
+    reviews: str | None = None,
 ) -> list[Path]:
     """Write the report's files into folder ``out`` and return their paths.
 
-    ``formats`` are file names of FORMATS, all unless given; ``faces`` shows pictures of people, which are left out
-    otherwise; ``today`` is the date to print (ISO 8601). Every file is complete or absent. Raises InputError where
-    ``out`` cannot be written or a format is not known.
+    ``formats`` are file names of FORMATS, all unless given; ``today`` is the date to print (ISO 8601); for the rest
+    see Wanted. Every file is complete or absent. Raises InputError where ``out`` cannot be written, a format or a
+    class is not known, the faces asked for are gone, or, with the other formats written, no browser draws the PDF.
     """
-    wanted = list(FORMATS if formats is None else formats)
-    unknown = [name for name in wanted if name not in FORMATS]
+    names = list(FORMATS if formats is None else formats)
+    unknown = [name for name in names if name not in FORMATS]
     if unknown:
         raise InputError(f"The format {unknown[0]!r} is not known; use one of {', '.join(FORMATS)}.")
+    # The PDF alone needs a browser: it comes last, so that without one the rest is there.
+    names.sort(key=lambda name: name == PDF)
+    document = build(run, today or datetime.now(UTC).date().isoformat(), Wanted(faces, data, favourable, reviews))
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as temporary:
-            document = build(run, today or datetime.now(UTC).date().isoformat(), faces)
-            return [_write(Path(temporary), folder / name, FORMATS[name](run, document)) for name in wanted]
+            return [_write(Path(temporary), folder / name, FORMATS[name](run, document)) for name in names]
     except OSError as error:
         raise InputError(
             f"The report cannot be written to {folder} ({error.strerror or error}); name a folder that can be written."
@@ -58,8 +85,10 @@ def _write(temporary: Path, path: Path, content: bytes) -> Path:
     return path
 
 
-def build(run: AuditRun, date: str, faces: bool = False) -> Document:
+def build(run: AuditRun, date: str, wanted: Wanted | None = None) -> Document:
     """The document tree of a run."""
+    wanted = wanted or Wanted()
+    gallery = Gallery(run, wanted.data) if wanted.faces else None
     table = run.table("counts")
     overall = Counts.from_frame(table, OVERALL, run.classes.names)
     by_attribute = {name: Counts.from_frame(table, name, run.classes.names) for name in run.attributes}
@@ -68,11 +97,11 @@ def build(run: AuditRun, date: str, faces: bool = False) -> Document:
         summary.chapter(run, overall),
         audited.chapter(run),
         data.chapter(run, overall, by_attribute),
-        confusions.chapter(run, overall),
-        fairness.chapter(run, overall, by_attribute),
+        confusions.chapter(run, overall, gallery),
+        fairness.chapter(run, overall, by_attribute, wanted.favourable),
         calibration.chapter(run),
         saliency.chapter(run),
-        labels.chapter(run),
+        labels.chapter(run, wanted.reviews, gallery),
         limits.chapter(run),
         limits.uses(),
         _appendix(run, overall),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -16,7 +17,7 @@ WIDTH = 680
 """Pixels of a figure as wide as the text of a page."""
 NO_BROWSER = (
     "The PDF needs a Chromium or Chrome to draw its figures and none could be started; install one, or set "
-    "BROWSER_PATH to its program, or leave report.pdf out of the formats."
+    "FACEVALUE_CHROMIUM to its program, or leave report.pdf out of the formats."
 )
 NOT_RANDOM = "let seed = 1; Math.random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;"
 """Plotly names parts of a drawing at random; with this the same drawings get the same names."""
@@ -41,12 +42,17 @@ async def _draw(specs: Sequence[dict], width: int) -> list[str]:
         return reply["result"]["result"].get("value", "")
 
     try:
-        async with Browser(headless=True) as browser:
+        async with Browser(path=browser_path(), headless=True) as browser:
             tab = await browser.create_tab("about:blank")
             await evaluate(tab, f"{NOT_RANDOM}\n{get_plotlyjs()}\n;''")
             return [await evaluate(tab, _drawing(spec, width)) for spec in specs]
     except (ChromeNotFoundError, BrowserFailedError, OSError) as error:
         raise InputError(NO_BROWSER) from error
+
+
+def browser_path() -> str | None:
+    """The Chromium that FACEVALUE_CHROMIUM names; None lets the browser library look in the usual places."""
+    return os.environ.get("FACEVALUE_CHROMIUM")
 
 
 def _drawing(spec: dict, width: int) -> str:

@@ -7,15 +7,18 @@ from functools import partial
 from audit.counts import Counts
 from audit.run import AuditRun
 from reports import figures
-from reports.document import Block, Chapter, Figure, Paragraph, Table, table
+from reports.document import Block, Chapter, Faces, Figure, Paragraph, Table, table
+from reports.faces_shown import Gallery
 from reports.words import percent, span, whole
 
 WIDEST_TABLE = 12
 """A confusion matrix of more classes is drawn, not tabled: it would not fit a page."""
 PAIRS = 10
+PAIRS_SHOWN, EXAMPLES = 3, 10
+"""Of so many pairs so many pictures each are shown where faces are asked for."""
 
 
-def chapter(run: AuditRun, overall: Counts) -> Chapter:
+def chapter(run: AuditRun, overall: Counts, gallery: Gallery | None = None) -> Chapter:
     """The confusion matrix, recall and precision of each class, and the pairs most often confused."""
     matrix, classes = overall.confusion, overall.classes
     per_class, pairs = run.table("per_class"), run.table("pairs")
@@ -44,7 +47,20 @@ def chapter(run: AuditRun, overall: Counts) -> Chapter:
             partial(figures.confusable_pairs, pairs, top=PAIRS),
         ),
     ]
+    if gallery is not None:
+        blocks += [_examples(run, gallery, row) for row in pairs.head(PAIRS_SHOWN).to_dict("records")]
     return Chapter("confusion", "What is confused with what", tuple(blocks))
+
+
+def _examples(run: AuditRun, gallery: Gallery, pair: dict) -> Faces:
+    """The most confident mistakes between two classes."""
+    a, b, samples = pair["class_a"], pair["class_b"], run.samples
+    mistaken = samples[(samples["label"] == a) & (samples["predicted"] == b)
+                       | (samples["label"] == b) & (samples["predicted"] == a)]  # fmt: skip
+    first = mistaken.sort_values("confidence", ascending=False, kind="stable").head(EXAMPLES)
+    texts = [f"{label} as {predicted}" for label, predicted in zip(first["label"], first["predicted"], strict=True)]
+    caption = f"{a} and {b}: the most confident mistakes (label, then prediction)"
+    return gallery.block(caption, zip(first["sample_id"], texts, strict=True))
 
 
 def _per_class(rows: list[dict]) -> Table:

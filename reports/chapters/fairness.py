@@ -12,17 +12,34 @@ from audit.family import ALPHA, CELL, WIDEST
 from audit.run import AuditRun
 from audit.sentences import of_group
 from reports import figures
+from reports.chapters import selection
 from reports.chapters.confusions import WIDEST_TABLE
 from reports.document import Block, Bullets, Chapter, Figure, Heading, Paragraph, Table, table
 from reports.words import images, known, listed, percent, points, probability, signed, signed_span, spaced, span, whole
 
 TITLE = "Fairness: for whom"
+RATES = {
+    "precision": "the share of the predictions of a class that are right",
+    "false_positive_rate": "the share of the images of other labels predicted as a class",
+    "selection_rate": "the share of all images predicted as a class",
+}
+FURTHER = {
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "top2_accuracy": "top-2 accuracy",
+    "mean_confidence": "mean confidence",
+    "vote_agreement": "agreement with votes",
+}
+SLICES = 10
 CLEAREST = 5
 """So many of the clearest differences per class are told as sentences; all of them are in report.json."""
 
 
-def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts]) -> Chapter:
-    """Accuracy of groups, raw and at the same label mix; gaps with intervals and tests; recall by class and group."""
+def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts], favourable: str | None = None) -> Chapter:
+    """Accuracy of groups, raw and at the same label mix; gaps with intervals and tests; recall by class and group.
+
+    With ``favourable``, a class, also how often each group is predicted to be it.
+    """
     if not by_attribute:
         reason = "Groups could not be compared, because the data has no attributes of the people pictured."
         return Chapter("fairness", TITLE, (Paragraph(reason),))
@@ -31,6 +48,9 @@ def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts]) -> 
     for attribute, counts in by_attribute.items():
         blocks += _attribute(run, attribute, counts, float(confusion.accuracy(overall.confusion)))
     blocks += _intersections(run)
+    blocks += _weak_slices(run)
+    if favourable is not None:
+        blocks += selection.section(run, run.classes.names[run.classes.index(favourable)])
     return Chapter("fairness", TITLE, tuple(blocks))
 
 
@@ -73,6 +93,7 @@ def _attribute(run: AuditRun, attribute: str, counts: Counts, accuracy: float) -
     ]
     if len(parts):
         blocks.append(_gaps_table(pairs, parts, power, name))
+    blocks += _views(run, attribute, name)
     if len(counts.classes) <= WIDEST_TABLE:
         blocks.append(_recall_table(counts, name))
     blocks += [
@@ -133,7 +154,8 @@ def _groups_table(groups: pd.DataFrame, name: str) -> Table:
 def _remark(row: dict) -> str:
     remarks = ["too small to judge"] if row["too_small"] else []
     if isinstance(row["reason"], str):
-        remarks.append(f"standardised not defined: under 5 images of {listed(row['omitted'])}")
+        few = listed(row["omitted"]) if len(row["omitted"]) <= 3 else f"{len(row['omitted'])} classes"
+        remarks.append(f"standardised not defined: under 5 images of {few}")
     elif len(row["omitted"]):
         remarks.append(f"without {listed(row['omitted'])}")
     return "; ".join(remarks)
@@ -181,6 +203,29 @@ def _gap(row: pd.Series) -> str:
     return f"{signed(row['difference'])} ({signed_span(row['difference_low'], row['difference_high'])})"
 
 
+def _views(run: AuditRun, attribute: str, name: str) -> list[Block]:
+    """The same groups in other ways, so that a reader sees whether the conclusion moves."""
+    views = run.table("views")
+    mine = views[views["attribute"] == attribute]
+    kinds = mine["view"].drop_duplicates().tolist()
+    if len(mine) < 2:
+        return []
+    cells = {(row["group"], row["view"]): row for row in mine.to_dict("records")}
+    rows = [[group, *(_view(cells.get((group, kind))) for kind in kinds)] for group in mine["group"].drop_duplicates()]
+    note = (
+        "Accuracy, and the gap in points to the largest group. Image quality: the same mix of brightness and sharpness "
+        "for every group. Without labels found wrong: by evidence other than this model's own errors."
+    )
+    heads = ["group", *(f"#{kind}" for kind in kinds)]
+    return [table(f"Does the conclusion move? Accuracy by {name}, looked at in several ways", heads, rows, note)]
+
+
+def _view(row: dict | None) -> str:
+    if row is None or not known(row["value"]):
+        return "not defined"
+    return percent(row["value"]) + (f" ({signed(row['difference'])})" if known(row["difference"]) else "")
+
+
 def _recall_table(counts: Counts, name: str) -> Table:
     recall, right, labelled = confusion.recall(counts.table), counts.correct, counts.labelled
     rows = [
@@ -204,20 +249,50 @@ def _intersections(run: AuditRun) -> list[Block]:
     return [Heading("intersections"), Bullets(sentences), Paragraph("All intersections stand in the appendix.")]
 
 
+def _weak_slices(run: AuditRun) -> list[Block]:
+    slices = run.table("slices")
+    found = slices[slices["confirmed"].astype(bool)].head(SLICES)
+    text = (
+        "Combinations of attributes, image qualities and look-alikes (clusters of embeddings) were searched on one "
+        "half of the images for an error higher than their labels explain, and checked on the other half; figures are "
+        "of that other half."
+    )
+    if found.empty:
+        return [Heading("weak slices"), Paragraph(f"{text} None stood out.")]
+    rows = [
+        [row["slice"], whole(row["n"]), percent(row["error"]), span(row["low"], row["high"]), percent(row["expected"]),
+         probability(row["p_adjusted"])]
+        for row in found.to_dict("records")
+    ]  # fmt: skip
+    heads = ["slice", "#images", "#error", "#95% interval", "#explained by labels", "#adjusted p"]
+    return [Heading("weak slices"), Paragraph(text), table("Weak slices that nobody named", heads, rows)]
+
+
+def _further(groups: pd.DataFrame, name: str) -> Table:
+    columns = [key for key in FURTHER if key in groups and groups[key].notna().any()]
+    rows = [
+        [row["group"], whole(row["n"]), *(percent(row[key]) for key in columns)] for row in groups.to_dict("records")
+    ]
+    return table(f"Further metrics by {name}", ["group", "#images", *(f"#{FURTHER[key]}" for key in columns)], rows)
+
+
 def appendix(run: AuditRun) -> list[Block]:
     """Every intersection's groups, and the selection rates by group."""
     groups, classes = run.table("groups"), run.table("class_groups")
     blocks: list[Block] = []
     for attribute in run.attributes:
         part = classes[classes["attribute"] == attribute]
-        if len(part):
-            blocks.append(
-                Figure(
-                    f"selection_{attribute}",
-                    f"Selection rate by {spaced(attribute)}: the share of each group's images predicted as a class",
-                    partial(figures.class_by_group, part, "selection_rate"),
-                )
+        if part.empty:
+            continue
+        blocks.append(_further(groups[groups["attribute"] == attribute], spaced(attribute)))
+        blocks += [
+            Figure(
+                f"{metric}_{attribute}",
+                f"{spaced(metric).capitalize()} by {spaced(attribute)}: {meaning}",
+                partial(figures.class_by_group, part, metric),
             )
+            for metric, meaning in RATES.items()
+        ]
     for attribute in groups.loc[groups["attribute"].str.contains(CROSS, regex=False), "attribute"].unique():
         part = groups[groups["attribute"] == attribute].reset_index(drop=True)
         judged = part[~part["too_small"]]

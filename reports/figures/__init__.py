@@ -9,7 +9,7 @@ Names are shown as text, whatever characters they hold.
 from reports.figures.calibration import confidence, reliability
 from reports.figures.confusion import confusable_pairs, confusion_matrix, per_class, probabilities
 from reports.figures.data import composition, image_quality, label_mix
-from reports.figures.groups import class_by_group, disparities, group_accuracy, group_metric
+from reports.figures.groups import class_by_group, disparities, four_fifths, group_accuracy, group_metric
 from reports.figures.theme import empty
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "confusion_matrix",
     "disparities",
     "empty",
+    "four_fifths",
     "group_accuracy",
     "group_metric",
     "image_quality",

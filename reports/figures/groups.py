@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from audit.selection import FOUR_FIFTHS
 from reports.figures.heat import heat
 from reports.figures.theme import (
     ROW,
@@ -21,7 +22,7 @@ from reports.figures.theme import (
     title,
     upright,
 )
-from reports.words import interval, known, percent, probability, signed, signed_span, spaced, whole
+from reports.words import decimal, interval, known, percent, probability, signed, signed_span, spaced, whole
 
 NO_GROUPS = "No attribute of the people pictured is known."
 
@@ -271,3 +272,32 @@ def _gap_text(row: dict) -> str:
             f"adjusted p {probability(row['p_adjusted'])}",
         ]
     )
+
+
+def four_fifths(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+    """Impact ratios with 95% intervals and the line at four fifths.
+
+    ``frame`` is that of ``audit.selection.impact_ratios``: attribute, group, n, selected, selection_rate, impact_ratio
+    with ``_low`` and ``_high``, under_four_fifths.
+    """
+    if frame.empty or frame["impact_ratio"].isna().all():
+        return empty("Nobody is selected.", theme)
+    look = theme_named(theme)
+    columns = ["impact_ratio", "impact_ratio_low", "impact_ratio_high"]
+    rows = frame.assign(too_small=False)
+
+    def text(row: dict) -> str:
+        rate = f"{whole(row['selected'])} of {whole(row['n'])} selected ({percent(row['selection_rate'])})"
+        ratio = f"impact ratio {decimal(row['impact_ratio'], 2)}"
+        return f"<b>{shown(row['group'])}</b><br>{rate}<br>{ratio}"
+
+    highest = float(np.nanmax(frame[columns].to_numpy(dtype=float)))
+    return drawn(
+        look,
+        [_dots(rows, columns, "impact ratio", look.first, look.muted, "diamond", 0, text),
+         upright(look, FOUR_FIFTHS, len(frame), "four fifths")],
+        height=110 + ROW * len(frame),
+        meta={"figure": "four_fifths"},
+        xaxis={"range": [0, max(1.05, 1.02 * highest)], "zeroline": False, **title("impact ratio, with 95% interval")},
+        yaxis=row_axis(_group_labels(rows)),
+    )  # fmt: skip
