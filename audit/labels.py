@@ -104,12 +104,14 @@ def label_issues(
     out_of_fold: np.ndarray | None = None,
     content: Sequence[str | None] | None = None,
     committee: Sequence[np.ndarray] = (),
+    seen: np.ndarray | None = None,
 ) -> LabelIssues:
     """Judge every label.
 
     ``probabilities`` (N, K) with NaN rows where an image was unreadable; ``labels`` (N,) positions in ``classes``, -1
     unknown; ``embeddings`` (N, D); ``out_of_fold`` (N, K) replaces the probabilities where it is finite; ``content``
-    content ids, for exact duplicates; ``committee`` further (N, K) arrays, averaged in.
+    content ids, for exact duplicates; ``committee`` further (N, K) arrays, averaged in; ``seen`` bool (N,), samples
+    that the network was trained on: its embeddings have learnt their labels and so say nothing about them.
     Raises InputError where shapes do not fit.
     """
     names, labels = tuple(classes), np.asarray(labels, dtype=np.int64)
@@ -118,8 +120,12 @@ def label_issues(
     rows = np.flatnonzero((labels >= 0) & np.isfinite(pooled).all(axis=1))
     p, y = pooled[rows], labels[rows]
     fitted = calibrate(p, y)
-    nearest = None if embeddings is None or len(rows) < 3 else neighbour_labels(embeddings[rows], y, len(names))
-    evidence = fitted if nearest is None else _stack(fitted, nearest, y)
+    fresh = np.flatnonzero(~_learnt(len(labels), out_of_fold, seen)[rows])
+    nearest = np.full(p.shape, np.nan)
+    evidence = fitted
+    if embeddings is not None and len(fresh) >= 3:
+        nearest[fresh] = neighbour_labels(embeddings[rows[fresh]], y[fresh], len(names))
+        evidence = _stack(fitted, nearest, y)
     slips = scale_slips(slip_rates(fitted), evidence, y, wrong_in_all(fitted, y))
     table = _copies(content, labels)
     copies = _second_opinions(table, rows, slips, len(names))
@@ -136,6 +142,12 @@ def pool(probabilities: np.ndarray, out_of_fold: np.ndarray | None, committee: S
         known = np.isfinite(out_of_fold).all(axis=1, keepdims=True)
         own = np.where(known, out_of_fold, own)
     return np.mean([own, *(np.asarray(member, dtype=np.float64) for member in committee)], axis=0)
+
+
+def _learnt(n: int, out_of_fold: np.ndarray | None, seen: np.ndarray | None) -> np.ndarray:
+    """bool (N,): samples trained on, said so or known by an answer out of fold."""
+    known = np.zeros(n, dtype=bool) if seen is None else np.asarray(seen, dtype=bool)
+    return known if out_of_fold is None else known | np.isfinite(out_of_fold).all(axis=1)
 
 
 def calibrate(p: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -230,15 +242,18 @@ def neighbour_labels(embeddings: np.ndarray, y: np.ndarray, k: int) -> np.ndarra
 
 
 def _stack(p: np.ndarray, nearest: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The mixture of model and neighbours that makes the given labels likeliest (stacking; Wolpert 1992)."""
-    at = np.arange(len(y))
-    by_model, by_neighbours = p[at, y], nearest[at, y]
+    """The mixture of model and neighbours that makes the given labels likeliest (stacking; Wolpert 1992).
+
+    Rows of ``nearest`` that are NaN stay the model's.
+    """
+    known = np.isfinite(nearest).all(axis=1)
+    by_model, by_neighbours = p[known, y[known]], nearest[known, y[known]]
     best = minimize_scalar(
         lambda share: -np.log((1 - share) * by_model + share * by_neighbours + _TINY).mean(),
         bounds=(0, 0.99),
         method="bounded",
     )
-    return (1 - best.x) * p + best.x * nearest
+    return np.where(known[:, None], (1 - best.x) * p + best.x * nearest, p)
 
 
 def _copies(content: Sequence[str | None] | None, labels: np.ndarray) -> pd.DataFrame:
@@ -272,13 +287,14 @@ def _second_opinions(table: pd.DataFrame, rows: np.ndarray, slips: np.ndarray, k
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What is known of the judged rows (M of them): see LabelIssues; ``truth`` and ``likely`` (M, K)."""
+    """What is known of the M judged rows: ``truth`` and ``likely`` (M, K), the true class given the label and without
+    it; ``nearest`` (M, K), the neighbours' labels, NaN where there are none."""
 
     p: np.ndarray
     y: np.ndarray
     truth: np.ndarray
     likely: np.ndarray
-    nearest: np.ndarray | None
+    nearest: np.ndarray
     disagree: np.ndarray
 
 
@@ -287,7 +303,6 @@ def _spread(names: tuple[str, ...], labels: np.ndarray, rows: np.ndarray, found:
     k, at, y = len(names), np.arange(len(rows)), found.y
     best = _others(found.likely, y).argmax(axis=1)
     own = found.p[at, y]
-    nearest = np.full(len(rows), np.nan) if found.nearest is None else 1 - found.nearest[at, y]
     suggested = np.full(len(labels), -1, dtype=np.int16)
     suggested[rows] = best
     joint = np.zeros((k, k))
@@ -306,7 +321,7 @@ def _spread(names: tuple[str, ...], labels: np.ndarray, rows: np.ndarray, found:
         self_confidence=wide(own),
         alternative=wide(found.p[at, best]),
         margin=wide(own - _others(found.p, y).max(axis=1)),
-        neighbours=wide(nearest),
+        neighbours=wide(1 - found.nearest[at, y]),
         duplicates=wide(found.disagree),
         joint=joint,
     )

@@ -13,7 +13,7 @@ from audit.review.items import Evidence
 from faces.emotions import canonical
 from faces.errors import InputError
 
-CONTROL = 100
+CONTROL = 200
 """Pictures in the random control sample."""
 
 

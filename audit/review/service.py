@@ -246,11 +246,12 @@ class ReviewService:
         new_label: str | None = None,
         reason: str = "",
         shown: Sequence[str] = (),
+        ids: Sequence[str] | None = None,
     ) -> list[Decision]:
-        """The same decision on several pictures, all recorded or none."""
+        """The same decision on several pictures, all recorded or none; ``ids`` one a picture, as in ``decide``."""
         decisions = [
-            self._decision(name, action, reviewer, new_label, None, reason, shown, uuid.uuid4().hex)
-            for name in sample_ids
+            self._decision(name, action, reviewer, new_label, None, reason, shown, own)
+            for name, own in zip(sample_ids, ids or [uuid.uuid4().hex for _ in sample_ids], strict=True)
         ]
         self.store.append(*decisions)
         self._made(reviewer, decisions)

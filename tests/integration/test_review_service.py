@@ -231,14 +231,19 @@ def test_look_alikes_share_the_label_and_can_be_decided_at_once(service: ReviewS
     name = service.queue()[0]
     alike = service.look_alikes(name, "ann", n=4)
     assert {service.item(other).label for other in alike} == {service.item(name).label}
-    made = service.decide_many(alike, "relabel", "ann", new_label="neutral")
+    for _ in range(2):
+        made = service.decide_many(alike, "relabel", "ann", new_label="neutral", ids=[f"many-{n}" for n in alike])
+    assert len(service.log()) == len(alike)
     assert [d.sample_id for d in made] == alike
     assert not set(alike) & set(service.queue("likely_wrong", "ann"))
     assert len(service.neighbours(name, 5)) == 5
     assert name not in service.neighbours(name, 5)
+    service.undo("ann")
+    assert alike[-1] in service.queue("likely_wrong", "ann")
+    service.decide_many(alike[-1:], "keep", "ann")
     with pytest.raises(InputError, match="'bored'"):
         service.decide_many(service.queue()[:2], "relabel", "ann", new_label="bored")
-    assert len(service.log()) == len(alike)
+    assert len(service.log()) == len(alike) + 2
 
 
 def test_an_item_tells_what_there_is_to_know(service: ReviewService) -> None:

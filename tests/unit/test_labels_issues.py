@@ -168,6 +168,18 @@ def test_out_of_fold_probabilities_replace_those_of_seen_samples() -> None:
     assert whole.score == pytest.approx(label_issues(p, y, CLASSES).score)
 
 
+def test_embeddings_that_learnt_the_labels_are_not_asked() -> None:
+    p, y, _, points = drawn(300, 0, 0.15, uneven=False)
+    by_heart = np.eye(K)[y] + points / 100
+    whole = label_issues(p, y, CLASSES, by_heart, seen=np.ones(300, bool))
+    assert whole.score == pytest.approx(label_issues(p, y, CLASSES).score)
+    assert np.isnan(whole.neighbours).all()
+    fold = np.where(np.arange(300)[:, None] < 100, p, np.nan)
+    part = label_issues(p, y, CLASSES, by_heart, out_of_fold=fold)
+    assert np.isnan(part.neighbours[:100]).all()
+    assert np.isfinite(part.neighbours[100:]).all()
+
+
 def test_a_committee_is_averaged() -> None:
     p, y, _, _ = drawn(300, 0, 0.15, uneven=False)
     q = p[:, ::-1]
