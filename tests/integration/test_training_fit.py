@@ -17,7 +17,7 @@ from faces.errors import InputError
 from models import checkpoints, out_of_fold
 from tests.unit.training_faces import NAMES, quarters
 from training.fit import train
-from training.recipe import Recipe
+from training.recipe import Data, Network, Recipe
 
 
 def recipe(**learn: object) -> Recipe:
@@ -103,6 +103,25 @@ def test_patience_ends_a_training_that_stopped_improving(tmp_path: Path) -> None
     patient = recipe(epochs=60, patience=2, sizes=[])
     figures = train(patient, quarters(), tmp_path / "model", progress=False).card["figures"]
     assert figures["epochs"] == figures["chosen_epoch"] + 3 < 60
+
+
+def test_members_are_fused_and_folds_repeated(tmp_path: Path) -> None:
+    two = recipe(epochs=1).model_copy(
+        update={"model": Network(network="tiny", members=2), "data": Data(validation=0.2, repeats=2)}
+    )
+    classifier = train(two, quarters(60, 0), tmp_path / "model", folds=2, progress=False)
+    assert classifier.card["network"] == {"name": "tiny", "channels": 1, "members": 2}
+    assert classifier.network.classify.in_features == 128
+    assert "test" not in classifier.card["figures"]
+    folds = classifier.card["figures"]["out_of_fold"]
+    assert (folds["folds"], folds["repeats"], len(folds["fold_accuracies"])) == (2, 2, 4)
+    assert pd.read_csv(tmp_path / "model" / "curves.csv")["member"].tolist() == [0, 1]
+
+
+def test_groups_to_balance_must_be_a_column(tmp_path: Path) -> None:
+    data = Data(validation=0.2, balance_groups="age")
+    with pytest.raises(InputError, match="balances the groups of 'age', which is no column of the data"):
+        train(recipe().model_copy(update={"data": data}), quarters(), tmp_path / "model", progress=False)
 
 
 SCRIPT = """

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from faces.errors import InputError
 from models import catalogue
-from models.camlayer import candidates
+from models.camlayer import candidates, find_cam_layer
+from models.networks import fused
 
 
 @pytest.mark.parametrize("name", catalogue.OWN)
@@ -65,3 +66,28 @@ def test_pretrained_weights_of_another_network_are_refused(tmp_path: Path) -> No
 def test_the_listing_names_every_own_network() -> None:
     lines = list(catalogue.listing())
     assert all(any(line.startswith(name) for line in lines) for name in catalogue.OWN)
+
+
+def test_a_fused_network_answers_the_mean_of_its_members_logits() -> None:
+    members = [catalogue.OWN["tiny"](3, 1).eval() for _ in range(3)]
+    images = torch.rand(4, 1, 48, 48)
+    network = fused(members).eval()
+    with torch.no_grad():
+        expected = torch.stack([member(images) for member in members]).mean(dim=0)
+        assert torch.allclose(network(images), expected, atol=1e-5)
+        assert network.features(images).shape == (4, 3 * 64, 6, 6)
+    assert find_cam_layer(network, images) == ("features", "nchw")
+    assert catalogue.build("tiny", 3, members=3).state_dict().keys() == network.state_dict().keys()
+
+
+def test_only_our_networks_are_fused() -> None:
+    with pytest.raises(InputError, match="Only networks of ours can be fused, and 'resnet18' is timm's"):
+        catalogue.build("resnet18", 3, members=2)
+
+
+def test_transformers_are_built_for_the_size_of_the_images() -> None:
+    network = catalogue.build("vit_tiny_patch16_224", 3, 1, size=64).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 1, 64, 64)).shape == (1, 3)
+    with pytest.raises(InputError, match="timm could not build the network 'vit_tiny_patch16_224' .* and 64 pixels"):
+        catalogue.build("vit_tiny_patch16_224", 3, 0, size=64)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,14 +15,18 @@ from hypothesis import strategies as st
 
 from faces.emotions import LabelSet
 from faces.errors import InputError
+from models import catalogue
 from models.classifier import Preprocessing
 from tests.unit.training_faces import NAMES, quarters
-from training.balance import class_weights
+from training.balance import class_weights, drawing_weights
 from training.corrections import correct
 from training.figures import accuracy
 from training.fit import normalising
 from training.folds import grouped_folds, held_out
+from training.gather import gathered, renamed
+from training.layers import freeze, layers, rate_groups
 from training.memory import Faces, in_memory
+from training.recipe import Recipe
 from training.schedule import FIRST, rate_share
 
 GREY = Preprocessing(48, 48, 1)
@@ -160,3 +165,63 @@ def test_corrections_that_cannot_be_used_are_named(faces: Faces, tmp_path: Path,
         correct(faces, file)
     with pytest.raises(InputError, match="are not there"):
         correct(faces, tmp_path / "none.csv")
+
+
+def test_oversampling_evens_classes_out_as_far_as_asked() -> None:
+    classes = np.repeat([0, 1], [90, 10])
+    assert drawing_weights(classes) is None
+    for share, expected in ((1.0, 0.5), (0.5, 10**0.5 / (90**0.5 + 10**0.5))):
+        weights = drawing_weights(classes, share)
+        assert weights is not None
+        assert weights.sum() == pytest.approx(1) and weights[classes == 1].sum() == pytest.approx(expected)
+
+
+def test_balanced_groups_are_independent_of_the_class_and_keep_the_margins() -> None:
+    classes = np.repeat([0, 0, 1, 1], [60, 20, 5, 15])
+    groups = pd.Series(np.repeat(["man", "woman", "man", None], [60, 20, 5, 15]), dtype=object)
+    groups[80:] = np.repeat(["man", "woman"], [5, 15])
+    weights = drawing_weights(classes, groups=groups)
+    assert weights is not None
+    joint = pd.Series(weights).groupby([classes, groups.to_numpy()]).sum().unstack()
+    assert np.allclose(joint, np.outer([0.8, 0.2], [0.65, 0.35]))
+
+
+def test_freezing_fixes_layers_from_the_input_on() -> None:
+    network = catalogue.build("tiny", 3)
+    fixed = freeze(network, 0.5)
+    trainable = [any(weight.requires_grad for weight in group) for group in layers(network)]
+    assert trainable == sorted(trainable)
+    assert sum(trainable) == len(trainable) - round(0.5 * (len(trainable) - 1))
+    assert network.features[0][0] in fixed and network.classify not in fixed
+    everything = catalogue.build("tiny", 3)
+    freeze(everything, 1)
+    assert [name for name, weight in everything.named_parameters() if weight.requires_grad] == [
+        "classify.weight",
+        "classify.bias",
+    ]
+
+
+def test_rates_fall_from_the_head_to_the_input() -> None:
+    network = catalogue.build("tiny", 3)
+    groups = rate_groups(network, 0.1, 0.01, 0.5)
+    rates = {id(weight): group["lr"] for group in groups for weight in group["params"]}
+    assert rates[id(network.classify.weight)] == 0.1
+    assert rates[id(network.features[0][0].weight)] == pytest.approx(0.001)
+    assert len(rates) == len(list(network.parameters()))
+    assert all(group["weight_decay"] == (0.5 if group["params"][0].ndim > 1 else 0) for group in groups)
+    assert len(rate_groups(network, 0.1, 1, 0.5)) == 2
+
+
+def test_labels_are_renamed_and_dropped() -> None:
+    dataset = renamed(quarters(30, 0), {"joy": "surprise", "sad": ""})
+    assert dataset.labels.names == ("angry", "surprise")
+    assert dataset.samples["label"].tolist()[:4] == ["angry", "surprise", None, "angry"]
+
+
+def test_two_data_sets_become_one_over_the_classes_asked_for() -> None:
+    recipe = Recipe.model_validate(
+        {"name": "two", "model": {"network": "tiny"}, "data": {"rename": {"sad": ""}, "classes": ["happy", "angry"]}}
+    )
+    faces, notes = gathered(recipe, [quarters(30, 6), quarters(60, 0, seed=1)], None)
+    assert len(faces) == 60 and faces.labels.names == ("happy", "angry") and not notes
+    assert faces.targets.sum(dim=0).tolist() == [30, 30]
