@@ -16,14 +16,12 @@ import pyarrow.parquet as pq
 
 from audit import calibration, confusion, duplicates, findings, sentences
 from audit.counts import Coded, Tally, attribute_sets
-from audit.fairness import MIN_GROUP
-from audit.family import ALPHA, Comparisons, attribute_rng, compare_groups
+from audit.family import ALPHA, Comparisons, Terms, attribute_rng, compare_groups
 from audit.intervals import ratio
 from audit.jsonsafe import as_json
 from audit.labels import LabelIssues, label_issues
 from audit.run import findings_json
 from audit.slices import weak_slices
-from audit.standardise import label_mix
 from audit.subjects import by_subject
 from audit.views import group_views, votes_of, wrong_by_votes
 from faces.emotions import LabelSet
@@ -39,7 +37,8 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     """Write results/, findings.json and the finished samples.parquet of the run in ``folder``.
 
     ``manifest`` needs ``classes`` (in the order of the probabilities' columns) and ``attributes``; its ``model`` says
-    under ``trained_on`` how many training images the model names, 0 or absent where it names none.
+    under ``trained_on`` how many training images the model names, 0 or absent where it names none. Its ``options`` may
+    hold ``label_mix`` (class to share), ``references`` (attribute to group) and ``min_group``.
     """
     classes, attributes = tuple(manifest["classes"]), tuple(manifest["attributes"])
     probabilities = np.load(folder / "probabilities.npy", mmap_mode="r")
@@ -49,7 +48,8 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     issues = _judge_labels(samples, probabilities, embeddings, classes)
     samples = _finished(samples, copies, issues)
     coded = Coded.of(samples, classes, attributes, probabilities)
-    comparisons = _compared(coded, samples, attributes, seed)
+    terms = Terms.of(coded, manifest.get("options"))
+    comparisons = _compared(coded, samples, attributes, seed, terms)
     tables = {
         **_whole_set(coded, attributes, seed),
         **_groups(comparisons),
@@ -69,18 +69,17 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     results.mkdir(exist_ok=True)
     for name, table in tables.items():
         write_table(table, results / f"{name}.parquet")
-    (results / "fairness.json").write_text(as_json(_fairness_notes(coded, comparisons, samples)))
+    (results / "fairness.json").write_text(as_json(_fairness_notes(coded, comparisons, samples, terms)))
     (results / "calibration.json").write_text(as_json(_calibration_figures(coded.bins())))
     samples.to_parquet(folder / "samples.parquet", index=False)
     (folder / "findings.json").write_text(findings_json(found))
 
 
-def _compared(coded: Coded, samples: pd.DataFrame, attributes: tuple[str, ...], seed: int) -> Comparisons:
-    comparisons = compare_groups(coded, attributes, seed, agreement=_vote_agreement(samples, coded))
+def _compared(coded: Coded, samples: pd.DataFrame, attributes: tuple[str, ...], seed: int, terms: Terms) -> Comparisons:
+    comparisons = compare_groups(coded, attributes, seed, terms, _vote_agreement(samples, coded))
     if "subject_id" not in samples or not len(coded):
         return comparisons
-    mix = label_mix(coded.counts().labelled[0])
-    return by_subject(comparisons, coded, samples["subject_id"], mix, seed)
+    return by_subject(comparisons, coded, samples["subject_id"], terms.mix, seed)
 
 
 def _whole_set(coded: Coded, attributes: tuple[str, ...], seed: int) -> dict[str, pd.DataFrame]:
@@ -168,13 +167,12 @@ def _calibration_figures(bins: Tally | None) -> dict[str, float | None]:
     }
 
 
-def _fairness_notes(coded: Coded, comparisons: Comparisons, samples: pd.DataFrame) -> dict:
+def _fairness_notes(coded: Coded, comparisons: Comparisons, samples: pd.DataFrame, terms: Terms) -> dict:
     """What a reader must know to judge the fairness figures."""
-    mix = label_mix(coded.counts().labelled.sum(axis=0))
     return {
-        "mix": dict(zip(coded.classes, mix, strict=True)),
+        "mix": dict(zip(coded.classes, terms.mix, strict=True)),
         "references": comparisons.references,
-        "min_group": MIN_GROUP,
+        "min_group": terms.min_group,
         "alpha": ALPHA,
         "family": int(
             comparisons.ranges["p_value"].notna().sum()

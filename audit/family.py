@@ -7,8 +7,9 @@ Nothing else raises an alarm. Naming one more attribute changes the adjustment a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -19,6 +20,8 @@ from audit.counts import CROSS, Coded, Counts, attribute_sets
 from audit.intervals import holm, mantel_haenszel, ratio, smallest_gap
 from audit.ranges import PERMUTATIONS, clearest_cell, deal, widest_gap
 from audit.standardise import kitagawa, kitagawa_intervals, label_mix
+from faces.emotions import canonical
+from faces.errors import InputError
 
 ALPHA = 0.05
 WIDEST, CELL = "widest gap", "clearest cell"
@@ -43,59 +46,93 @@ class Comparisons:
     references: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Terms:
+    """On what terms groups are compared.
+
+    ``mix`` (K,) are standardisation weights, summing to 1; ``references`` names reference groups by attribute where
+    not the largest; groups under ``min_group`` images are shown and not tested.
+    """
+
+    mix: np.ndarray
+    references: Mapping[str, str] = field(default_factory=dict)
+    min_group: int = fairness.MIN_GROUP
+
+    @classmethod
+    def of(cls, coded: Coded, options: Mapping[str, Any] | None = None) -> Terms:
+        """From a run's options ``label_mix`` (class to share), ``references`` and ``min_group``, all optional.
+
+        Raises InputError for an unknown class, attribute or group, shares that are none, and a size under 1.
+        """
+        options = options or {}
+        references, least = options.get("references") or {}, options.get("min_group") or fairness.MIN_GROUP
+        known = {CROSS.join(names) for names in attribute_sets(coded.values)}
+        for attribute, group in references.items():
+            if attribute not in known:
+                raise InputError(
+                    f"A reference group is named for {attribute!r}, which was not audited; audited are: "
+                    f"{', '.join(coded.values) or 'no attributes'}."
+                )
+            coded.counts(tuple(attribute.split(CROSS))).group(group)
+        if least < 1:
+            raise InputError(f"The least size of a group is {least}; 1 image or more was expected.")
+        given = options.get("label_mix")
+        mix = label_mix(coded.counts().labelled[0]) if given is None else _given_mix(given, coded.classes)
+        return cls(mix, references, int(least))
+
+
+def _given_mix(given: Mapping[str, float], classes: tuple[str, ...]) -> np.ndarray:
+    unknown = [name for name in given if canonical(name) not in classes]
+    if unknown:
+        raise InputError(f"The label mix names {unknown[0]!r}; the classes are: {', '.join(classes)}.")
+    shares = np.zeros(len(classes))
+    for name, share in given.items():
+        shares[classes.index(canonical(name))] = share
+    if (shares < 0).any() or not 0 < shares.sum() < np.inf:
+        raise InputError(f"The label mix {dict(given)} is none; a share of 0 or more for each class was expected.")
+    return shares / shares.sum()
+
+
 def compare_groups(
     coded: Coded,
     attributes: Iterable[str],
     seed: int = 0,
-    mix: np.ndarray | None = None,
-    references: dict[str, str] | None = None,
-    min_group: int = fairness.MIN_GROUP,
+    terms: Terms | None = None,
     agreement: np.ndarray | None = None,
 ) -> Comparisons:
     """Every group of every attribute and two-way intersection.
 
-    ``mix`` (K,) are standardisation weights, the whole set's label mix unless given; ``references`` names reference
-    groups by attribute where not the largest; ``agreement`` (N,) is each image's share of votes for its prediction,
-    NaN without votes.
+    ``agreement`` (N,) is each image's share of votes for its prediction, NaN without votes.
     """
-    mix = label_mix(coded.counts().labelled.sum(axis=0)) if mix is None else mix
+    terms = terms or Terms.of(coded)
     parts = [
-        _one_attribute(coded, names, seed, mix, (references or {}).get(CROSS.join(names)), min_group, agreement)
+        _one_attribute(coded, names, seed, terms, agreement)
         for names in attribute_sets(attributes)
         if coded.counts(names).groups
     ]
     if not parts:
-        return _nothing(coded, mix)
+        return _nothing(coded, terms.mix)
     frames = [pd.concat([part[at] for part in parts], ignore_index=True) for at in range(6)]
     disparities, ranges = adjust(frames[2], frames[3])
-    used = {
-        frame["attribute"].iloc[0]: frame["reference"].iloc[0] for frame in (part[2] for part in parts) if len(frame)
-    }
+    used = dict(zip(frames[4]["attribute"], frames[4]["reference"], strict=True))
     return Comparisons(frames[0], frames[1], disparities, ranges, frames[4], frames[5], used)
 
 
 def _one_attribute(
-    coded: Coded,
-    names: tuple[str, ...],
-    seed: int,
-    mix: np.ndarray,
-    reference: str | None,
-    min_group: int,
-    agreement: np.ndarray | None,
+    coded: Coded, names: tuple[str, ...], seed: int, terms: Terms, agreement: np.ndarray | None
 ) -> tuple[pd.DataFrame, ...]:
-    counts = coded.counts(names)
+    counts, mix, least = coded.counts(names), terms.mix, terms.min_group
     rng = attribute_rng(seed, counts.attribute)
-    groups = fairness.group_figures(counts, mix, rng, coded.ranks(names), coded.bins(names), min_group)
+    groups = fairness.group_figures(counts, mix, rng, coded.ranks(names), coded.bins(names), least)
     groups["vote_agreement"] = np.nan if agreement is None else coded.mean(agreement, names)
-    disparities = fairness.disparities(counts, mix, reference, min_group)
-    name = fairness.reference_group(counts, reference)
+    name = fairness.reference_group(counts, terms.references.get(counts.attribute))
     return (
         groups,
         fairness.class_figures(counts),
-        disparities,
-        range_rows(counts, mix, rng, min_group),
+        fairness.disparities(counts, mix, name, least),
+        range_rows(counts, mix, rng, least),
         decomposition(counts, name, rng),
-        power(counts, name, min_group),
+        power(counts, name, least),
     )
 
 

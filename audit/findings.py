@@ -18,7 +18,7 @@ from audit.counts import CROSS, Counts, Tally
 from audit.fairness import MIN_GROUP
 from audit.family import ALPHA, CELL, WIDEST, Comparisons
 from audit.run import Finding
-from audit.sentences import images, of_group, percent, points, whole
+from audit.sentences import counted, images, of_group, percent, points, whole
 from faces.dataset import UNKNOWN_LABEL, UNLABELLED, UNREADABLE
 
 MISCALIBRATED = 0.05
@@ -63,8 +63,8 @@ def _duplicate_findings(samples: pd.DataFrame, duplicates: pd.DataFrame) -> list
     if len(across):
         groups = across.groupby("duplicate_group")
         conflicting = int(groups["conflicting"].first().sum())
-        extra = f"; in {whole(conflicting)} of them the labels disagree" if conflicting else ""
-        detail = f"{whole(len(groups))} pictures stand in more than one split ({images(len(across))}){extra}."
+        extra = f"; for {whole(conflicting)} of them the labels disagree" if conflicting else ""
+        detail = f"{counted(len(groups), 'picture')} in more than one split ({images(len(across))} in all){extra}."
         found.append(Finding("FV-D004", "high", "Leakage across splits", detail, "/samples?duplicate_group=*"))
     elif samples["split"].nunique() < 2:
         reason = (
@@ -76,8 +76,8 @@ def _duplicate_findings(samples: pd.DataFrame, duplicates: pd.DataFrame) -> list
         groups = duplicates.groupby("duplicate_group")
         conflicting = int(groups["conflicting"].first().sum())
         detail = (
-            f"{images(len(duplicates))} are exact copies of one another ({whole(len(groups))} groups); "
-            f"{whole(conflicting)} groups carry conflicting labels."
+            f"{images(len(duplicates))} are exact copies of one another ({counted(len(groups), 'group')}); "
+            f"{counted(conflicting, 'group')} with conflicting labels."
         )
         severity = "medium" if conflicting else "low"
         found.append(Finding("FV-D005", severity, "Exact duplicates", detail, "/samples?duplicate_group=*"))
@@ -270,7 +270,7 @@ def slice_findings(slices: pd.DataFrame) -> list[Finding]:
     if found.empty:
         return []
     row = found.iloc[0]
-    more = f" {whole(len(found) - 1)} more slices stand out." if len(found) > 1 else ""
+    more = f" {counted(len(found) - 1, 'more slice')} held too." if len(found) > 1 else ""
     detail = (
         f"{percent(row['error'])} of the {images(row['n'])} {row['slice']} are predicted wrongly "
         f"({sentences.between(row['low'], row['high'])}), where their labels alone would explain "

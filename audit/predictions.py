@@ -9,7 +9,7 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from audit.analyses import analyse
+from audit.counts import Coded
+from audit.family import Terms
 from audit.jsonsafe import as_json
 from audit.run import SCHEMA_VERSION, AuditRun
 from faces.attributes import (
@@ -57,19 +59,26 @@ def audit_predictions(
     classes: LabelSet | None = None,
     attributes: Sequence[str] | None = None,
     seed: int = 0,
+    label_mix: Mapping[str, float] | None = None,
+    references: Mapping[str, str] | None = None,
+    min_group: int | None = None,
 ) -> AuditRun:
     """Audit the table at ``path`` (.csv or .parquet) into the folder ``out``, and open the finished run.
 
-    Raises InputError for a table that cannot be understood, unknown attributes and a folder that is in use.
+    Groups are standardised to ``label_mix`` (class to share; the whole set's unless given), compared with
+    ``references`` (attribute to group; the largest unless named), and judged from ``min_group`` images on.
+    Raises InputError for a table that cannot be understood, unknown names and a folder that is in use.
     """
     started, path, out = time.perf_counter(), Path(path), Path(out)
     given = read_predictions(path, classes, attributes)
+    terms = {"label_mix": label_mix, "references": references, "min_group": min_group}
+    Terms.of(Coded.of(given.samples, given.labels, given.attributes), terms)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists already; a new or empty folder was expected: pass another --out, or remove it.")
     out.mkdir(parents=True, exist_ok=True)
     given.samples.to_parquet(out / "samples.parquet", index=False)
     np.save(out / "probabilities.npy", given.probabilities)
-    manifest = _manifest(path, out, given, seed)
+    manifest = _manifest(path, out, given, seed, {name: value for name, value in terms.items() if value is not None})
     analyse(out, manifest, seed)
     timing = {"inference_s": None, "pass_s": None, "total_s": time.perf_counter() - started}
     (out / "timing.json").write_text(as_json(timing))
@@ -221,7 +230,7 @@ def _chosen(known: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, 
     return known if wanted is None else tuple(dict.fromkeys(wanted))
 
 
-def _manifest(path: Path, out: Path, given: Predictions, seed: int) -> dict:
+def _manifest(path: Path, out: Path, given: Predictions, seed: int, options: dict) -> dict:
     place = path.resolve()
     with place.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -239,7 +248,7 @@ def _manifest(path: Path, out: Path, given: Predictions, seed: int) -> dict:
         "model": None,
         "classes": list(given.labels),
         "attributes": list(given.attributes),
-        "options": {},
+        "options": options,
         "saliency": {},
         "seed": seed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},

@@ -25,8 +25,14 @@ def whole(n: float) -> str:
     return f"{int(n):,}"
 
 
+def counted(n: int, thing: str) -> str:
+    """``1 group``, ``2 groups``."""
+    return f"{whole(n)} {thing}{'' if n == 1 else 's'}"
+
+
 def images(n: int) -> str:
-    return "1 image" if n == 1 else f"{whole(n)} images"
+    """``1 image``, ``1,234 images``."""
+    return counted(n, "image")
 
 
 def between(low: float, high: float) -> str:

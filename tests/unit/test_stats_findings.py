@@ -113,8 +113,10 @@ def test_faults_of_the_data_are_named_and_counted() -> None:
     assert list(details) == ["FV-D001", "FV-D002", "FV-D003", "FV-D004", "FV-D005", "FV-D006"]
     assert "1 image of 8 could not be read" in details["FV-D001"] and "6.png" in details["FV-D001"]
     assert "bored" in details["FV-D003"]
-    assert "1 pictures stand in more than one split (2 images); in 1 of them the labels disagree" in details["FV-D004"]
-    assert "4 images are exact copies" in details["FV-D005"] and "2 groups carry conflicting" in details["FV-D005"]
+    assert "1 picture in more than one split (2 images in all); for 1 of them the labels disagree" in details["FV-D004"]
+    assert (
+        "4 images are exact copies" in details["FV-D005"] and "2 groups with conflicting labels" in details["FV-D005"]
+    )
     assert "1 almost without contrast" in details["FV-D006"]
 
 

@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from audit.predictions import audit_predictions
 from audit.run import AuditRun
 from audit.summary import summary
+from faces.errors import InputError
 from tests.unit.stats_runs import CLASSES, predictions, run_of
 
 
@@ -77,3 +79,36 @@ def test_naming_one_more_attribute_moves_no_figure_of_another(tmp_path) -> None:
         wide, narrow = both.table(name), alone.table(name)
         wide = wide[wide["attribute"].isin(set(narrow["attribute"]))].reset_index(drop=True)
         assert wide.equals(narrow), name
+
+
+def test_terms_of_comparison_may_be_given(tmp_path) -> None:
+    predictions(100, 0.1).to_csv(tmp_path / "table.csv", index=False)
+    mix = {"happiness": 3, "sad": 1}
+    run = audit_predictions(
+        tmp_path / "table.csv", tmp_path / "run", label_mix=mix, references={"race": "c"}, min_group=120
+    )
+    notes = run.result("fairness")
+    assert notes["mix"] == {"angry": 0, "fear": 0, "happy": 0.75, "sad": 0.25, "neutral": 0}
+    assert notes["references"]["race"] == "c" and notes["min_group"] == 120
+    groups = run.table("groups").set_index("group")
+    own = run.samples[run.samples["race"] == "a"]
+    recall = (own["label"] == own["predicted"]).groupby(own["label"]).mean()
+    assert groups.loc["a", "standardised"] == pytest.approx(0.75 * recall["happy"] + 0.25 * recall["sad"])
+    assert groups.loc["a", "too_small"] and not groups.loc["man", "too_small"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({"label_mix": {"bored": 1}}, "names 'bored'"),
+        ({"label_mix": {"happy": -1}}, "is none"),
+        ({"references": {"shoe": "a"}}, "which was not audited"),
+        ({"references": {"race": "z"}}, "its groups are: a, b, c"),
+        ({"min_group": -3}, "1 image or more"),
+    ],
+)
+def test_terms_that_make_no_sense_are_refused(terms: dict, message: str, tmp_path) -> None:
+    predictions(20).to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        audit_predictions(tmp_path / "table.csv", tmp_path / "run", **terms)
+    assert not (tmp_path / "run").exists()
