@@ -58,7 +58,7 @@ def inspect_model(spec: str | Path, input: str | Preprocessing | None = None, al
     opened = open_model(spec, request)
     if isinstance(opened, Classifier):
         return _of_checkpoint(str(spec), opened)
-    settled = settle(opened, request)
+    settled = settle(opened, request, any_size=True)
     cam_layer, _, notes = cam_layer_of(settled, request)
     return Inspection(
         model=str(spec),

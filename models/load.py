@@ -16,6 +16,7 @@ from models import catalogue, checkpoints, probe
 from models.camlayer import named_layer
 from models.classifier import Classifier, Preprocessing
 from models.opened import Opened, Request, classifier
+from models.outputs import output_of
 from models.statedict import State, fit, is_safetensors, read_weights, rename
 
 FORMS = (
@@ -196,7 +197,7 @@ def _adjusted(found: Classifier, request: Request) -> Classifier:
         found = found.with_classes(request.classes)
     if request.input is not None:
         found = replace(found, preprocessing=request.input)
-        probe.output_of(found.network, found.preprocessing, f"the model {found.path}")
+        output_of(found.network, found.preprocessing, f"the model {found.path}")
     if request.cam_layer is not None:
         example = probe.example(found.preprocessing)
         name, reshape = named_layer(found.network, example, request.cam_layer)

@@ -13,6 +13,7 @@ from faces.errors import InputError
 from models import probe
 from models.camlayer import find_cam_layer, named_layer
 from models.classifier import Classifier, Preprocessing
+from models.outputs import output_of, strip_activation
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,19 @@ class Settled:
     notes: tuple[str, ...] = field(default=())
 
 
-def settle(opened: Opened, request: Request) -> Settled:
-    """Find out input and output, and strip a final softmax where it can be. Raises InputError naming --input."""
-    preprocessing, notes = _input(opened, request)
-    outputs, output = probe.output_of(opened.network, preprocessing, opened.subject)
-    if output == "probabilities" and opened.hookable:
-        if probe.strip_softmax(opened.network, probe.example(preprocessing)):
+def settle(opened: Opened, request: Request, any_size: bool = False) -> Settled:
+    """Find out input and output, and strip a final softmax or sigmoid where it can be.
+
+    Raises InputError naming --input where the input cannot be told; with ``any_size`` a size that the network takes
+    will do.
+    """
+    preprocessing, notes = _input(opened, request, any_size)
+    outputs, output = output_of(opened.network, preprocessing, opened.subject)
+    if output != "logits" and opened.hookable:
+        if strip_activation(opened.network, probe.example(preprocessing)):
             output = "logits"
         else:
-            notes = (*notes, "its softmax cannot be taken off: log-probabilities stand for logits")
+            notes = (*notes, f"it ends in {output}, which cannot be taken off: their logarithms stand for logits")
     return Settled(opened, preprocessing, outputs, output, (*opened.notes, *notes))
 
 
@@ -105,7 +110,7 @@ def describe(preprocessing: Preprocessing) -> str:
     return f"{text}, less {_numbers(preprocessing.mean)}, divided by {_numbers(preprocessing.std or ())}"
 
 
-def _input(opened: Opened, request: Request) -> tuple[Preprocessing, tuple[str, ...]]:
+def _input(opened: Opened, request: Request, any_size: bool) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing and what was assumed for it."""
     if request.input is not None:
         return _checked_input(opened, replace(request.input, layout=opened.layout)), ()
@@ -113,12 +118,12 @@ def _input(opened: Opened, request: Request) -> tuple[Preprocessing, tuple[str, 
     if channels not in (1, 3):
         found = "cannot be told" if channels is None else f"are {channels}, and 1 or 3 were expected"
         raise InputError(f"The input channels of {opened.subject} {found}; pass --input, like 48x48,gray,0..1.")
-    height, width = opened.size or _only_size(opened, channels)
+    (height, width), notes = (opened.size, ()) if opened.size else _size_taken(opened, channels, any_size)
     unscaled = Preprocessing(height, width, channels, layout=opened.layout)
     if opened.scaling is not None:
-        return replace(unscaled, **opened.scaling), ()
+        return replace(unscaled, **opened.scaling), notes
     preprocessing, reason = probe.value_range(opened.network, unscaled)
-    return preprocessing, (reason,)
+    return preprocessing, (*notes, reason)
 
 
 def _checked_input(opened: Opened, given: Preprocessing) -> Preprocessing:
@@ -134,16 +139,19 @@ def _checked_input(opened: Opened, given: Preprocessing) -> Preprocessing:
     return given
 
 
-def _only_size(opened: Opened, channels: int) -> tuple[int, int]:
-    """The input size where the network runs on one size alone. Raises InputError naming --input."""
+def _size_taken(opened: Opened, channels: int, any_size: bool) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """The input size where the network runs on one size alone, and a note. Raises InputError naming --input."""
     taken = probe.sizes_taken(opened.network, channels, opened.layout)
     if len(taken) == 1:
-        return taken[0], taken[0]
+        return (taken[0], taken[0]), (f"{taken[0]}x{taken[0]} is the one usual input size that it takes",)
+    if taken and any_size:
+        return (taken[0], taken[0]), (f"it takes several input sizes, {taken[0]}x{taken[0]} among them; pass --input",)
     colour = "rgb" if channels == 3 else "gray"
     found = "takes several input sizes" if taken else "does not tell its input size"
+    side = taken[0] if taken else 48
     raise InputError(
         f"{_capital(opened.subject)} {found}, and the one it was trained with is needed; pass it as --input, "
-        f"like {taken[0] if taken else 48}x{taken[0] if taken else 48},{colour},0..1."
+        f"like {side}x{side},{colour},0..1."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a network tells when it is run: the input sizes it takes, what it returns, and the value range it was fed."""
+"""What a network tells of its input when it is run: sizes it takes, channels, and the value range it was fed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from faces.errors import InputError
 from models.classifier import Preprocessing
 
 SIZES = (48, 64, 224, 112, 96, 128, 100, 197, 160, 75, 256, 299, 44, 40, 32, 28)
@@ -78,67 +77,6 @@ def sizes_taken(network: nn.Module, channels: int, layout: str = "NCHW") -> list
             if isinstance(output, torch.Tensor) and output.ndim == 2:
                 taken.append(size)
     return taken
-
-
-def output_of(network: nn.Module, preprocessing: Preprocessing, subject: str) -> tuple[int, str]:
-    """Number of classes and ``logits``, ``probabilities`` or ``sigmoid``, by running the network.
-
-    Raises InputError where it fails or returns no (N, K) tensor.
-    """
-    batch = example(preprocessing, 6)
-    try:
-        with quiet_eval(network):
-            output = network(batch)
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"{subject} failed on an input of {tuple(batch.shape[1:])} ({preprocessing.layout[1:]}): {reason}; "
-            "pass the size and channels it takes as --input, like 48x48,gray,0..1."
-        ) from None
-    if not isinstance(output, torch.Tensor) or output.ndim != 2 or len(output) != len(batch):
-        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise InputError(
-            f"{subject} returned {returned} for {len(batch)} images; a tensor ({len(batch)}, classes) was expected: "
-            "wrap it in a function that returns that, and load it as factory:FILE.py:FUNCTION@weights."
-        )
-    within = bool(((output >= 0) & (output <= 1)).all())
-    if output.shape[1] == 1:
-        if not within:
-            raise InputError(
-                f"{subject} has one output that is no probability ({float(output.min()):.3g} was seen); one sigmoid or "
-                "two outputs were expected: add the sigmoid."
-            )
-        return 2, "sigmoid"
-    if within and bool(torch.allclose(output.sum(dim=1), torch.ones(len(output)), atol=1e-4)):
-        return output.shape[1], "probabilities"
-    return output.shape[1], "logits"
-
-
-def strip_softmax(network: nn.Module, batch: torch.Tensor) -> bool:
-    """Replace the softmax module whose result is the network's output by nothing; whether there was one.
-
-    Only a module that is called once and whose removal changes nothing but the softmax goes.
-    """
-    results: dict[str, list[torch.Tensor]] = {}
-    softmaxes = {
-        name: module for name, module in network.named_modules() if name and "Softmax" in type(module).__name__
-    }
-    hooks = [
-        module.register_forward_hook(lambda _m, _i, result, name=name: results.setdefault(name, []).append(result))
-        for name, module in softmaxes.items()
-    ]
-    with quiet_eval(network):
-        before = network(batch)
-        for hook in hooks:
-            hook.remove()
-        last = [name for name, seen in results.items() if len(seen) == 1 and seen[0] is before]
-        if not last:
-            return False
-        network.set_submodule(last[0], nn.Identity())
-        same = torch.allclose(torch.softmax(network(batch), dim=1), before, atol=1e-6)
-    if not same:
-        network.set_submodule(last[0], softmaxes[last[0]])
-    return same
 
 
 def value_range(network: nn.Module, preprocessing: Preprocessing) -> tuple[Preprocessing, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from faces.errors import InputError
+from models.adapters.keras import choose_backend, import_keras, opened_model
 from models.adapters.own_modules import OwnModules
 from models.opened import Opened, Request
 from models.statedict import fit, read_weights
@@ -50,6 +51,7 @@ def open_factory(text: str, request: Request) -> Opened:
 
 
 def _built(own: OwnModules, file: Path, function: str) -> Any:
+    choose_backend()  # the user's code may import keras
     try:
         module = own.run_file(file)
     except (Exception, SystemExit) as error:
@@ -68,8 +70,6 @@ def _built(own: OwnModules, file: Path, function: str) -> Any:
 
 
 def _keras(model: Any, function: str, file: Path, weights: Path | None) -> Opened:
-    from models.adapters.keras import import_keras, opened_model
-
     keras = import_keras(file)
     if weights is not None:
         try:

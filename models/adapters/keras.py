@@ -22,6 +22,7 @@ from torch import nn
 from faces.errors import InputError
 from models.adapters.keras_configs import modernise
 from models.opened import Opened, Request
+from models.outputs import TwoLogits
 
 
 def open_keras(path: Path, request: Request) -> Opened:
@@ -74,7 +75,8 @@ class KerasNetwork(nn.Module):
 
     def __init__(self, keras: ModuleType, model: Any) -> None:
         super().__init__()
-        model, self._sigmoid = _without_activation(keras, model)
+        model, sigmoid = _without_activation(keras, model)
+        self.two_logits = TwoLogits() if sigmoid else None
         self.__dict__["_model"] = model  # not a submodule: its layers are, each once
         for layer in _leaves(model):
             name = layer.name.replace(".", "_")
@@ -85,13 +87,18 @@ class KerasNetwork(nn.Module):
 
         with keras.device(str(batch.device)):
             output = self._model(batch, training=self.training)
-        return torch.cat([-output / 2, output / 2], dim=1) if self._sigmoid else output
+        return self.two_logits(output) if self.two_logits else output
+
+
+def choose_backend() -> None:
+    """Have keras, when anyone imports it, run on torch and on the CPU; without effect once it was imported."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    os.environ.setdefault("KERAS_TORCH_DEVICE", "cpu")
 
 
 def import_keras(path: Path) -> ModuleType:
     """keras on torch. Raises InputError where it is not installed or was imported with another backend."""
-    os.environ["KERAS_BACKEND"] = "torch"
-    os.environ.setdefault("KERAS_TORCH_DEVICE", "cpu")
+    choose_backend()
     try:
         with _quiet():
             import h5py  # noqa: F401

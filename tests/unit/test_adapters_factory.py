@@ -14,6 +14,7 @@ import models
 from audit.scoring import score
 from faces.errors import InputError
 from models import probe
+from models.inspect_model import inspect_model
 from models.load import load_classifier
 
 CLASSES = "angry,disgust,fear,happy,sad,surprise,neutral"
@@ -256,6 +257,8 @@ def test_classes_and_input_are_asked_for(tmp_path: Path) -> None:
         load_classifier(f"factory:{tmp_path}/build.py:build", None, INPUT)
     with pytest.raises(InputError, match="takes several input sizes.*--input, like 48x48,gray"):
         load_classifier(f"factory:{tmp_path}/build.py:build", CLASSES)
+    found = inspect_model(f"factory:{tmp_path}/build.py:build")
+    assert found.preprocessing.height == 48 and "several input sizes" in found.notes[0]
     with pytest.raises(InputError, match=r"48x48 rgb, 0\.\.1 is not what .* takes, which is 48x48 gray"):
         load_classifier(f"factory:{tmp_path}/build.py:build", CLASSES, "48x48,rgb,0..1")
 
@@ -284,7 +287,39 @@ def test_a_softmax_at_the_end_is_taken_off(tmp_path: Path) -> None:
         results.append((classifier.output, score(classifier, pixels).probabilities))
     assert [output for output, _ in results] == ["logits", "probabilities"]
     np.testing.assert_allclose(results[0][1], results[1][1], atol=1e-6)
-    assert "log-probabilities" in load(tmp_path / "function").card["notes"][-1]
+    assert "cannot be taken off" in load(tmp_path / "function").card["notes"][-1]
+
+
+SIGMOIDS = {
+    "module": "nn.Sequential(Net(1), nn.Linear(7, 1), nn.Sigmoid())",
+    "function": "Own()",
+    "several": "nn.Sequential(Net(), nn.Sigmoid())",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "output"), [("module", "logits"), ("function", "sigmoid"), ("several", "probabilities")]
+)
+def test_sigmoids(tmp_path: Path, kind: str, output: str) -> None:
+    code = NET + (
+        "class Own(Net):\n    def forward(self, x):\n        return super().forward(x)[:, 0].sigmoid()\n"
+        f"def build():\n    torch.manual_seed(0)\n    return {SIGMOIDS[kind]}\n"
+    )
+    write(tmp_path, {"build.py": code})
+    classes = CLASSES if kind == "several" else "sad,happy"
+    classifier = load_classifier(f"factory:{tmp_path}/build.py:build", classes, INPUT)
+    pixels = probe.images(3, classifier.preprocessing)
+    space: dict = {}
+    exec(code, space)
+    with torch.no_grad():
+        expected = space["build"]()(classifier.preprocessing.tensor(pixels))
+    scored = score(classifier, pixels)
+    assert classifier.output == output
+    if kind == "several":
+        np.testing.assert_allclose(scored.probabilities, expected / expected.sum(1, keepdim=True), atol=1e-6)
+    else:
+        np.testing.assert_allclose(scored.probabilities[:, 1], expected.reshape(3), atol=1e-6)
+    assert scored.maps["gradcam"].any()
 
 
 def test_a_layer_called_twice_is_refused_by_name(tmp_path: Path) -> None:

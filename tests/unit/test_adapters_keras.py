@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from models import probe
 from models.adapters.keras import import_keras
 from models.inspect_model import inspect_model
 from models.load import load_classifier
+from tests.conftest import ROOT
 
 CLASSES = "angry,disgust,fear,happy,sad,surprise,neutral"
 
@@ -298,6 +302,41 @@ def test_a_model_of_2017(tmp_path: Path, sequential_list: bool) -> None:
     assert scored.maps["gradcam"].shape == (4, 7, 31, 31)
 
 
+def as_tf_keras_2(entry: dict) -> dict:
+    """A model's configuration as tf.keras 2.15 wrote it into a .keras archive."""
+    config = entry["config"]
+    for layer in config["layers"]:
+        options = layer["config"]
+        options["dtype"] = "float32"
+        if "axis" in options:
+            options["axis"] = [3]
+        if "batch_shape" in options:
+            options["batch_input_shape"] = options.pop("batch_shape")
+        if layer["class_name"] == "SeparableConv2D":
+            options |= {"groups": 1, "kernel_initializer": None, "kernel_regularizer": None, "kernel_constraint": None}
+        tensors = [argument for node in layer["inbound_nodes"] for argument in node["args"]]
+        flat = [tensor for argument in tensors for tensor in (argument if isinstance(argument, list) else [argument])]
+        layer["inbound_nodes"] = [[[*tensor["config"]["keras_history"], {}] for tensor in flat]] if flat else []
+    for key in ("input_layers", "output_layers"):
+        config[key] = [config[key]] if isinstance(config[key][0], str) else config[key]
+    return {**entry, "module": "keras.src.engine.functional"}
+
+
+def test_an_archive_of_tf_keras_2(keras: Any, tmp_path: Path) -> None:
+    model = functional(keras)
+    model.save(tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as new, zipfile.ZipFile(tmp_path / "old.keras", "w") as old:
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "config.json":
+                content = json.dumps(as_tf_keras_2(json.loads(content))).encode()
+            old.writestr(name, content)
+    classifier = load_classifier(tmp_path / "old.keras", CLASSES)
+    pixels = probe.images(3, classifier.preprocessing)
+    expected = model.predict(classifier.preprocessing.tensor(pixels).numpy(), verbose=0)
+    np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
+
+
 def test_keras_1_names(tmp_path: Path, keras: Any) -> None:
     layers = keras.layers
     model = randomised(
@@ -370,6 +409,12 @@ def test_weights_alone_load_with_the_code_that_builds_the_model(keras: Any, tmp_
         "        layers.GlobalAveragePooling2D(), layers.Dense(7, activation='softmax')])\n"
     )
     (tmp_path / "net.py").write_text(code)
+    alone = (
+        "import sys\nfrom models.load import load_classifier\n"
+        f"found = load_classifier('factory:{tmp_path}/net.py:build', {CLASSES!r}, '48x48,gray,0..1')\n"
+        "assert found.kind == 'keras' and 'tensorflow' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", alone], check=True, cwd=ROOT)
     space: dict[str, Any] = {}
     exec(code, space)
     model = randomised(space["build"]())

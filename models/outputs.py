@@ -1,0 +1,97 @@
+"""What a network returns: logits, probabilities or a sigmoid; and taking the activation off its end."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from faces.errors import InputError
+from models.classifier import Preprocessing
+from models.probe import example, quiet_eval
+
+
+class TwoLogits(nn.Module):
+    """One logit z (N, 1) of the second of two classes as the two (N, 2) that say the same: -z/2 and z/2."""
+
+    def forward(self, logit: torch.Tensor) -> torch.Tensor:
+        half = logit.reshape(len(logit), 1) / 2
+        return torch.cat([-half, half], dim=1)
+
+
+def output_of(network: nn.Module, preprocessing: Preprocessing, subject: str) -> tuple[int, str]:
+    """Number of classes and ``logits``, ``probabilities`` or ``sigmoid``, by running the network.
+
+    Several sigmoids count as probabilities: shared out they sum to 1. Raises InputError where it fails or returns no
+    tensor (N, K).
+    """
+    batch = example(preprocessing, 6)
+    output = _run(network, batch, preprocessing, subject)
+    within = bool(((output >= 0) & (output <= 1)).all())
+    if output.ndim == 1 or output.shape[1] == 1:
+        if not within:
+            raise InputError(
+                f"{subject} has one output that is no probability ({float(output.min()):.3g} was seen); one sigmoid or "
+                "two outputs were expected: add the sigmoid."
+            )
+        return 2, "sigmoid"
+    sums_to_one = torch.allclose(output.sum(dim=1), torch.ones(len(output)), atol=1e-4)
+    if within and (sums_to_one or _ends_in_sigmoid(network, batch)):
+        return output.shape[1], "probabilities"
+    return output.shape[1], "logits"
+
+
+def strip_activation(network: nn.Module, batch: torch.Tensor) -> bool:
+    """Replace the softmax, or the single sigmoid, whose result is the network's output, so that logits come out.
+
+    Only a module that is called once, and that can go without changing the probabilities, is replaced; whether one was.
+    """
+    results: dict[str, list[torch.Tensor]] = {}
+    ends = {name: module for name, module in network.named_modules() if name and _is_end(module)}
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, result, name=name: results.setdefault(name, []).append(result))
+        for name, module in ends.items()
+    ]
+    with quiet_eval(network):
+        before = network(batch)
+        for hook in hooks:
+            hook.remove()
+        last = next((name for name, seen in results.items() if len(seen) == 1 and seen[0] is before), None)
+        if last is None:
+            return False
+        single = before.shape[1] == 1
+        network.set_submodule(last, TwoLogits() if single else nn.Identity())
+        after = network(batch).softmax(dim=1)
+        same = torch.allclose(after[:, 1:] if single else after, before, atol=1e-6)
+    if not same:
+        network.set_submodule(last, ends[last])
+    return same
+
+
+def _is_end(module: nn.Module) -> bool:
+    return "Softmax" in type(module).__name__ or isinstance(module, nn.Sigmoid)
+
+
+def _run(network: nn.Module, batch: torch.Tensor, preprocessing: Preprocessing, subject: str) -> torch.Tensor:
+    try:
+        with quiet_eval(network):
+            output = network(batch)
+    except Exception as error:  # any network may fail in any way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{subject} failed on an input of {tuple(batch.shape[1:])} ({preprocessing.layout[1:]}): {reason}; "
+            "pass the size and channels it takes as --input, like 48x48,gray,0..1."
+        ) from None
+    if not isinstance(output, torch.Tensor) or output.ndim not in (1, 2) or len(output) != len(batch):
+        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise InputError(
+            f"{subject} returned {returned} for {len(batch)} images; a tensor ({len(batch)}, classes) was expected: "
+            "wrap it in a function that returns that, and load it as factory:FILE.py:FUNCTION@weights."
+        )
+    return output
+
+
+def _ends_in_sigmoid(network: nn.Module, batch: torch.Tensor) -> bool:
+    """Whether the last thing that autograd saw was a sigmoid."""
+    with quiet_eval(network), torch.enable_grad():
+        last = network(batch.clone().requires_grad_()).grad_fn
+    return last is not None and "Sigmoid" in last.name()
