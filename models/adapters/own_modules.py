@@ -31,7 +31,7 @@ class OwnModules(MetaPathFinder):
     def __init__(self, folder: Path) -> None:
         self.root = f"facevalue_user_{next(_numbers)}"
         self.builtins = {**vars(builtins), "__import__": self._import}
-        self._path = [str(folder.resolve())]
+        self._path = _search_path(folder.resolve())
         self._sys_path: list[str] | None = None
         package = ModuleType(self.root)
         package.__path__ = self._path
@@ -129,6 +129,14 @@ class OwnModules(MetaPathFinder):
         stand_in = ModuleType("pickle")
         vars(stand_in).update(vars(pickle), Unpickler=Unpickler)
         return stand_in
+
+
+def _search_path(folder: Path) -> list[str]:
+    """The folder; what holds the package that it is; the working directory, as ``python -m`` would look there."""
+    path = [folder]
+    while (path[-1] / "__init__.py").is_file() or path[-1].name in OUR_ROOMS:
+        path.append(path[-1].parent)
+    return list(dict.fromkeys(map(str, [*path, Path.cwd()])))
 
 
 class _OwnLoader(SourceFileLoader):

@@ -13,7 +13,7 @@ from torch import nn
 import models
 from audit.scoring import score
 from faces.errors import InputError
-from models import probe
+from models import catalogue, probe
 from models.inspect_model import inspect_model
 from models.load import load_classifier
 
@@ -115,6 +115,25 @@ def test_a_folder_that_the_code_adds_to_the_path_is_its_own(tmp_path: Path) -> N
     before = list(sys.path)
     assert load(tmp_path).cam_layer is not None
     assert sys.path == before
+
+
+@pytest.mark.parametrize("package", ["models/__init__.py", "models/readme.txt"])
+def test_a_file_within_the_users_models_finds_the_package_it_is_in(tmp_path: Path, package: str) -> None:
+    build = "from models.net import Net\ndef build():\n    return Net()\n"
+    write(tmp_path, {package: "", "models/net.py": NET, "models/build.py": build})
+    assert load(tmp_path / "models").kind == "factory"
+
+
+def test_the_working_directory_is_looked_in_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"models.py": NET, "src/build.py": "import models\ndef build():\n    return models.Net()\n"})
+    monkeypatch.chdir(tmp_path)
+    assert load(tmp_path / "src").kind == "factory"
+
+
+def test_our_own_networks_can_be_built_by_user_code(tmp_path: Path) -> None:
+    code = "def build():\n    from models.catalogue import build\n    return build('tiny', 7, 1)\n"
+    write(tmp_path, {"build.py": code})
+    assert type(load(tmp_path).network) is type(catalogue.build("tiny", 7, 1))
 
 
 def test_the_users_files_do_not_hide_installed_packages(tmp_path: Path) -> None:
