@@ -2,8 +2,8 @@
 
 A label is wrong when another of the seven emotions has more votes. Without arguments the shipped checkpoints are
 audited on PublicTest; ``--runs RUN ...`` takes finished audits of it instead (several are also judged as a committee),
-``--model MODEL`` a checkpoint whose ``out_of_fold/`` judges the Training part (else a shipped one that has it), ``--corrected OUT`` keeps
-the labels that the simulated reviewer corrected there.
+``--model MODEL`` a checkpoint whose ``out_of_fold/`` judges the Training part (else a shipped one that has it),
+``--corrected OUT`` keeps the labels that the simulated reviewer corrected there.
 
 Bars: PublicTest: average precision 0.80, 0.93 of the first 100 wrong, 0.05 above every cleanlab ranking of the same
 probabilities; after 200 simulated decisions 0.85 on the rest. Training: 0.85 of the first 1,000 wrong, and 0.75 of
@@ -82,11 +82,12 @@ def cleanlab_rankings(p: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     if not RIVALS.is_file():
         venv.create(RIVALS.parent.parent, with_pip=True)
         wanted = str(ROOT / "benchmarks" / "requirements.txt")
-        subprocess.run([RIVALS, "-m", "pip", "install", "-q", "-r", wanted], check=True)
+        subprocess.run([str(RIVALS), "-m", "pip", "install", "-q", "-r", wanted], check=True)
     with tempfile.TemporaryDirectory() as place:
         source, target = Path(place, "in.npz"), Path(place, "out.npz")
         np.savez(source, p=p, y=y)
-        subprocess.run([RIVALS, ROOT / "benchmarks" / "_cleanlab.py", source, target], check=True)
+        command = [str(RIVALS), str(ROOT / "benchmarks" / "_cleanlab.py"), str(source), str(target)]
+        subprocess.run(command, check=True)
         with np.load(target) as found:
             return dict(found)
 
