@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 OUR_ROOMS = ("faces", "models", "audit", "training", "reports", "dashboard", "facevalue", "tests", "benchmarks")
+OUR_HOUSE = Path(__file__).parents[2]
 _numbers = count(1)
 
 
@@ -114,7 +115,8 @@ class OwnModules(MetaPathFinder):
 
     def _adopt_path(self) -> None:
         if self._sys_path is not None:
-            self._path += [entry for entry in sys.path if entry not in self._sys_path and entry not in self._path]
+            known = {*self._sys_path, *self._path}
+            self._path[1:1] = [entry for entry in sys.path if entry not in known]
 
     def unpickler(self) -> ModuleType:
         """A stand-in for the ``pickle`` module whose classes come from the user's modules; for ``torch.load``."""
@@ -136,7 +138,9 @@ def _search_path(folder: Path) -> list[str]:
     path = [folder]
     while (path[-1] / "__init__.py").is_file() or path[-1].name in OUR_ROOMS:
         path.append(path[-1].parent)
-    return list(dict.fromkeys(map(str, [*path, Path.cwd()])))
+    if Path.cwd() != OUR_HOUSE:
+        path.append(Path.cwd())
+    return list(dict.fromkeys(map(str, path)))
 
 
 class _OwnLoader(SourceFileLoader):
