@@ -149,9 +149,10 @@ def _probability_columns(table: pd.DataFrame, classes: LabelSet | None, label: p
         found = {
             canonical(name[len(prefix) :]): name
             for name in numeric
-            if name.lower().startswith(prefix) and (prefix or canonical(name) in wanted)
+            if name.lower().startswith(prefix)
+            and (canonical(name[len(prefix) :]) in wanted or (prefix and not classes))
         }
-        if len(found) > 1 and (wanted <= set(found) if classes or not prefix else len(wanted & set(found)) > 1):
+        if len(found) > 1 and (wanted <= set(found) if classes or not prefix else wanted & set(found)):
             return found
     return {}
 
