@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from dashboard.state import Site
 
-PREDICTED, LABEL = "predicted", "label"
-MINUS = "~"
-"""Between the two classes of a contrast in a target: ``sad~neutral`` is what spoke for sad and against neutral."""
+PREDICTED, LABEL, ALTERNATIVE = "predicted", "label", "alternative"
+MINUS = "-minus-"
+"""Between the two classes of a contrast: ``sad-minus-neutral`` is what spoke for sad and against neutral."""
 OWN, SHARED = "own", "shared"
 SCALINGS = (OWN, SHARED)
 THUMBNAIL = 224
@@ -80,7 +80,7 @@ class Pictures:
         with self._opening:
             if self._source is None and self._reason is None:
                 try:
-                    self._source = open_pixels(self.run, self._data)
+                    self._source = self.run.dataset(self._data).pixels
                 except (InputError, OSError) as error:
                     self._reason = str(error)
         return self._source
@@ -114,11 +114,12 @@ class Pictures:
         return self._one(store, target, row)
 
     def _one(self, store: MapStore, target: str, row: int) -> np.ndarray:
-        name = self.class_of(target, row) if target not in store.targets else target
-        if name not in store.targets:
+        name = self.class_of(target, row)
+        place = self._two_targets(row).get(name) if ALTERNATIVE in store.targets else name
+        if place not in store.targets:
             known = ", ".join((PREDICTED, LABEL, *store.targets))
             raise InputError(f"{store.method} holds no map for {target!r} of this sample; it has: {known}.")
-        return np.nan_to_num(store.raw(row, store.targets.index(name)))
+        return np.nan_to_num(store.raw(row, store.targets.index(place)))
 
     def class_of(self, target: str, row: int) -> str | None:
         """The class that ``predicted`` or ``label`` means for one sample; any other target is itself."""
@@ -126,6 +127,23 @@ class Pictures:
             return target
         value = self.run.samples[target].iat[row]
         return value if isinstance(value, str) else None
+
+    def _two_targets(self, row: int) -> dict[str | None, str]:
+        """Class -> where its map is, for methods that keep two a sample: the alternative is the label, or else the
+
+        runner-up."""
+        predicted, label = (self.class_of(target, row) for target in (PREDICTED, LABEL))
+        ranked = np.argsort(-np.nan_to_num(self.run.probabilities[row]), kind="stable")
+        runner_up = next((self.run.classes.names[k] for k in ranked if self.run.classes.names[k] != predicted), None)
+        known = label in self.run.classes.names and label != predicted
+        return {label if known else runner_up: ALTERNATIVE, predicted: PREDICTED}
+
+    def drawable(self, method: str, target: str, row: int) -> bool:
+        """Whether a sample has a map of that method and target."""
+        store = self.maps(method)
+        kept = self._two_targets(row) if ALTERNATIVE in store.targets else dict.fromkeys(store.targets)
+        names = [self.class_of(part, row) for part in target.split(MINUS)]
+        return self.class_of(PREDICTED, row) is not None and all(name in kept for name in names)
 
     def _shared_limit(self, method: str, target: str) -> float:
         """The 99th percentile of the maps' largest values over at most 2,000 samples spread over the run."""
@@ -143,14 +161,6 @@ class Pictures:
             except InputError:
                 continue
         return found
-
-
-def open_pixels(run: AuditRun, data: Path | None = None) -> PixelSource:
-    """The images a run was made from: at ``data`` where it is given, else where they were.
-
-    Raises InputError saying why they cannot be found.
-    """
-    return run.dataset(data).pixels
 
 
 def png(image: np.ndarray) -> bytes:

@@ -5,9 +5,12 @@ Every decision carries an id made in the browser, so that sending it again after
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from audit.jsonsafe import plain
@@ -120,8 +123,42 @@ WRITE: dict[str, Callable[[Served, dict[str, Any]], dict[str, Any]]] = {
 }
 
 
+EXPORTS = {
+    "corrected.csv": ("corrected", "Corrected labels"),
+    "corrected.zip": ("archive", "Corrected archive"),
+    "fer2013.csv": ("fer2013", "FER-2013 CSV"),
+    "diff.csv": ("diff", "What changed, by whom"),
+    "decisions.csv": ("decisions", "All decisions"),
+    "label-studio.json": ("label-studio", "Label Studio tasks"),
+}
+"""File name -> the export's name and what it is called."""
+
+
+def export(site: Site, slug: str, name: str) -> Response:
+    """One export as a download; ``names=0`` leaves the reviewers' names out."""
+    from flask import Response, request, send_file
+
+    from audit.review.formats import export as write
+
+    served = site.find(slug)
+    if served is None or name not in EXPORTS:
+        return Response("There is no such export.\n", status=404, mimetype="text/plain")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        try:
+            write(served.review, EXPORTS[name][0], lambda: served.run.dataset(served.data), path, _names(request.args))
+        except InputError as error:
+            return Response(f"{error}\n", status=409, mimetype="text/plain")
+        return send_file(BytesIO(path.read_bytes()), as_attachment=True, download_name=name)
+
+
+def _names(values: Mapping[str, str]) -> bool:
+    return values.get("names") != "0"
+
+
 def register(server: Flask, site: Site) -> None:
-    """Add the routes: ``/reviewing/RUN/WHAT``, read by GET and written by POST."""
+    """Add the routes: ``/reviewing/RUN/WHAT``, read by GET and written by POST; ``/reviewed/RUN/FILE`` to download."""
+    server.add_url_rule("/reviewed/<slug>/<name>", "reviewed_export", partial(export, site))
     server.add_url_rule("/reviewing/<slug>/<what>", "reviewing", partial(read, site))
     server.add_url_rule("/reviewing/<slug>/<what>", "reviewed", partial(write, site), methods=["POST"])
 

@@ -4,6 +4,7 @@
   "use strict";
 
   const OUTBOX = "facevalue-outbox";
+  const MINUS = "-minus-";
   let desk = null;
   let state = null;
 
@@ -203,18 +204,18 @@
     const choose = (target) => {
       state.target = target;
       layer.hidden = !target || desk.classList.contains("is-blind");
-      layer.classList.toggle("map-contrast", target.includes("~"));
+      layer.classList.toggle("map-contrast", target.includes(MINUS));
       if (target) layer.src = item.maps[target];
       for (const button of box.children) button.setAttribute("aria-pressed", String(button.dataset.target === target));
     };
     for (const target of ["", ...Object.keys(item.maps)]) {
-      const words = target ? names[target] || target.split("~").join(" minus ") : "No map";
+      const words = target ? names[target] || target.split(MINUS).join(" minus ") : "No map";
       const button = make("button", { className: "page-link", textContent: words, type: "button", onclick: () => choose(target) });
       button.dataset.target = target;
       box.append(button);
     }
     const wanted = state.target === undefined ? "predicted" : state.target;
-    const kind = wanted.includes("~") ? Object.keys(item.maps).find((name) => name.includes("~")) : wanted;
+    const kind = wanted.includes(MINUS) ? Object.keys(item.maps).find((name) => name.includes(MINUS)) : wanted;
     choose(kind in item.maps || kind === "" ? kind : Object.keys(item.maps)[0] || "");
   }
 

@@ -11,6 +11,7 @@ import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
+from audit.saliency.registry import METHODS
 from dashboard.components.attributes import aria
 from dashboard.components.shell import message
 from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SCALINGS, face_address, map_address
@@ -45,6 +46,11 @@ class Look:
     def contrast(self) -> bool:
         return MINUS in self.target
 
+    @property
+    def title(self) -> str:
+        """The method's name as people write it."""
+        return method_title(self.method or "")
+
     def sentence(self) -> str:
         """What is drawn and how it was scaled, in words."""
         if self.method is None:
@@ -55,8 +61,18 @@ class Look:
         )
         if self.contrast:
             first, second = self.target.split(MINUS, 1)
-            return f"{self.method}: blue spoke for {first}, orange for {second}; each map is scaled to {span}."
-        return f"{self.method} for {of}, negative evidence cut off; each map is scaled to {span}."
+            return f"{self.title}: blue spoke for {first}, orange for {second}; each map is scaled to {span}."
+        return f"{self.title} for {of}, negative evidence cut off; each map is scaled to {span}."
+
+
+def method_title(name: str) -> str:
+    """``gradcam`` as ``Grad-CAM``; a method that is not registered keeps its name."""
+    return METHODS[name].title if name in METHODS else name
+
+
+def titled(methods: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Methods to choose from, with their titles."""
+    return [(name, method_title(name)) for name in methods]
 
 
 def look_of(view: View) -> Look:
@@ -79,16 +95,11 @@ def stack(view: View, sample_id: str, look: Look, alt: str, thumbnail: bool = Tr
     face = html.Img(
         src=face_address(slug, pictures, sample_id, thumbnail), alt=alt, className="photo", draggable="false"
     )
-    if look.method is None or not drawable(view, look, row):
+    if look.method is None or not pictures.drawable(look.method, look.target, row):
         return html.Span([face], className="stack")
     address = map_address(slug, pictures, look.method, look.target, sample_id, look.scaling)
     kind = "map map-contrast" if look.contrast else "map"
     return html.Span([face, html.Img(src=address, alt="", className=kind, draggable="false")], className="stack")
-
-
-def drawable(view: View, look: Look, row: int) -> bool:
-    """Whether the sample has what the map is of: a label where it is of the label."""
-    return all(view.served.pictures.class_of(part, row) is not None for part in look.target.split(MINUS))
 
 
 def card(view: View, sample: Mapping[str, Any], look: Look, href: str) -> Component:

@@ -101,11 +101,19 @@ def _positions(names: str | None, classes: tuple[str, ...]) -> list[int]:
 
 
 def outline(figure: go.Figure, cells: list[tuple[int, int]], k: int) -> None:
-    """Frame cells of a K x K heat map."""
+    """Frame cells of a K x K heat map: a whole row or column as one, all of them not at all."""
+    rows, columns = {i for i, _ in cells}, {j for _, j in cells}
     if len(cells) == k * k:
         return
-    for i, j in cells:
-        frame = {"x0": j - 0.5, "x1": j + 0.5, "y0": i - 0.5, "y1": i + 0.5}
+    full = len(cells) == len(rows) * len(columns)
+    if full and len(columns) == k:
+        boxes = [(i, i, 0, k - 1) for i in rows]
+    elif full and len(rows) == k:
+        boxes = [(0, k - 1, j, j) for j in columns]
+    else:
+        boxes = [(i, i, j, j) for i, j in cells]
+    for top, bottom, left, right in boxes:
+        frame = {"x0": left - 0.5, "x1": right + 0.5, "y0": top - 0.5, "y1": bottom + 0.5}
         figure.add_shape(type="rect", line={"color": "#e69f00", "width": 3}, **frame)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 import dash_mantine_components as dmc
 from dash import html
@@ -12,6 +13,7 @@ from dash.development.base_component import Component
 from dashboard.components import controls, shell
 from dashboard.components.attributes import aria, data
 from dashboard.components.gallery import pictures_notice
+from dashboard.reviewing import EXPORTS
 from dashboard.state import View
 
 PATH, TITLE, ICON = "/review", "Review", "review"
@@ -31,7 +33,6 @@ QUEUES = (
     ("disagreements", "Disagreements", "Pictures that reviewers decided differently."),
 )
 KINDS = tuple(kind for kind, *_ in QUEUES)
-EXPORTS: tuple[tuple[str, str], ...] = ()
 
 
 class Ids(StrEnum):
@@ -198,11 +199,13 @@ def standing(view: View) -> Component:
 
 def exports(view: View) -> list[Component]:
     """Where the decisions can be taken from."""
+    address = f"/reviewed/{quote(view.served.slug)}"
     links = [
-        html.A(title, href=f"/reviewed/{view.served.slug}/{name}", className="page-link plain", download=name)
-        for name, title in EXPORTS
+        html.Li(html.A(title, href=f"{address}/{name}?names=0", className="plain", download=name))
+        for name, (_, title) in EXPORTS.items()
     ]
-    return [html.H3("Take away"), html.Div(links, className="pages")] if links else []
+    note = html.P("Reviewers' names are left out; `facevalue review export` can put them in.", className="note")
+    return [html.H3("Take away"), html.Ul(links, className="plain-list"), note]
 
 
 def look_alikes(view: View) -> Component:

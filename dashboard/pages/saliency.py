@@ -92,7 +92,8 @@ def map_controls(view: View) -> list[Component]:
     targets = [*named, *view.run.classes]
     if look.contrast and look.target not in [target for target, *_ in targets]:
         targets.append((look.target, look.target.replace(MINUS, " minus ")))
-    several = [controls.select("method", "Method", methods, look.method, methods[0])] if len(methods) > 1 else []
+    method = controls.select("method", "Method", gallery.titled(methods), look.method, methods[0])
+    several = [method] if len(methods) > 1 else []
     return [
         *several,
         controls.select("target", "Map of", targets, look.target, PREDICTED),

@@ -86,7 +86,7 @@ def picture(view: View, sample: pd.Series, look: Look) -> Component:
     stored = view.run.saliency_methods
     targets = [(PREDICTED, "predicted class"), (LABEL, "label"), *view.run.classes]
     choices = [
-        controls.select("method", "Method", stored, look.method, stored[0]),
+        controls.select("method", "Method", gallery.titled(stored), look.method, stored[0]),
         controls.select("target", "Map of", _with_contrasts(targets, look), look.target, PREDICTED),
         controls.segmented("scaling", "Scaled", ((OWN, "by itself"), (SHARED, "as all")), look.scaling, OWN),
         controls.map_display(look.contrast),

@@ -130,7 +130,7 @@ def test_strength_and_colours_change_without_the_server(page: Page, site: Site) 
 
 
 def test_a_contrast_is_drawn_in_two_colours_and_says_so(page: Page, site: Site) -> None:
-    open_page(page, site, "/saliency?target=sad~neutral", "Saliency")
+    open_page(page, site, "/saliency?target=sad-minus-neutral", "Saliency")
     expect(page.get_by_text("blue spoke for sad, orange for neutral")).to_be_visible()
     expect(page.locator(f"{CARD} .map").first).to_have_css("filter", 'url("#scale-contrast")')
 
