@@ -23,7 +23,7 @@ from audit.labels import LabelIssues, label_issues
 from audit.run import findings_json
 from audit.slices import weak_slices
 from audit.subjects import by_subject
-from audit.views import group_views, votes_of, wrong_by_votes
+from audit.views import group_views, votes_of, wrong_labels
 from faces.emotions import LabelSet
 
 TEXT_COLUMNS = (
@@ -53,7 +53,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     tables = {
         **_whole_set(coded, attributes, seed),
         **_groups(comparisons),
-        "views": group_views(coded, samples, attributes, _wrong_labels(samples, LabelSet(classes))),
+        "views": group_views(coded, samples, attributes, wrong_labels(samples, LabelSet(classes))),
         "slices": weak_slices(coded, samples, embeddings, seed),
         "duplicates": copies,
     }
@@ -137,11 +137,6 @@ def _vote_agreement(samples: pd.DataFrame, coded: Coded) -> np.ndarray | None:
     if votes is None:
         return None
     return ratio(votes[coded.rows, coded.predicted], votes[coded.rows].sum(axis=1))
-
-
-def _wrong_labels(samples: pd.DataFrame, classes: LabelSet) -> dict[str, np.ndarray]:
-    votes = wrong_by_votes(samples, classes)
-    return {} if votes is None else {"votes": votes}
 
 
 def _all_counts(coded: Coded, attributes: tuple[str, ...]) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from audit.confusion import accuracy
 from audit.counts import CROSS, Coded, attribute_sets
 from audit.fairness import MIN_GROUP, reference_group
 from audit.intervals import Interval, mover_difference, wilson
+from audit.run import AuditRun
 from audit.standardise import Standardised, label_mix, standardised_accuracy
 from faces.emotions import LabelSet
 
@@ -50,6 +51,25 @@ def group_views(
         for evidence, mask in (wrong or {}).items():
             parts.append(_by_label(coded.where(~mask[coded.rows]), names, WITHOUT + evidence))
     return pd.concat(parts, ignore_index=True) if parts else _rows_of_nothing()
+
+
+def views_of(run: AuditRun, decided: Mapping[str, str | None]) -> pd.DataFrame:
+    """The views of a finished run with what reviewers have decided since as one more kind of evidence.
+
+    ``decided`` maps the sample_id of each reviewed image to its label now, None where it shows no face; empty, the
+    view is not offered.
+    """
+    coded = Coded.of(run.samples, run.classes, run.attributes)
+    found = wrong_labels(run.samples, run.classes)
+    if decided:
+        found["reviewed decisions"] = wrong_by_decisions(run.samples, decided)
+    return group_views(coded, run.samples, run.attributes, found)
+
+
+def wrong_labels(samples: pd.DataFrame, classes: LabelSet) -> dict[str, np.ndarray]:
+    """The evidence for wrong labels that the data itself brings: votes, where it has them."""
+    votes = wrong_by_votes(samples, classes)
+    return {} if votes is None else {"votes": votes}
 
 
 def _rows_of_nothing() -> pd.DataFrame:

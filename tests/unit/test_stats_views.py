@@ -16,6 +16,7 @@ from audit.views import (
     WITHOUT,
     group_views,
     quality_strata,
+    views_of,
     votes_of,
     wrong_by_decisions,
     wrong_by_votes,
@@ -23,6 +24,7 @@ from audit.views import (
 )
 from faces.emotions import LabelSet
 from faces.errors import InputError
+from tests.unit.stats_runs import predictions, run_of
 
 CLASSES = ("happy", "sad")
 
@@ -95,6 +97,15 @@ def test_out_of_fold_evidence_and_decisions() -> None:
     assert wrong_out_of_fold(samples, beliefs, LabelSet(CLASSES)).tolist() == [True, False, False, False]
     decided = {"w": "sad", "x": "happy", "z": None}
     assert wrong_by_decisions(samples, decided).tolist() == [True, False, False, True]
+
+
+def test_what_reviewers_decided_is_one_more_view_of_a_run(tmp_path) -> None:
+    run = run_of(predictions(100), tmp_path)
+    assert "reviewed decisions" not in " ".join(views_of(run, {})["view"])
+    wrong = run.samples.loc[run.samples["label"] != run.samples["predicted"]]
+    views = views_of(run, dict(zip(wrong["sample_id"], wrong["predicted"], strict=True)))
+    without = views[(views["view"] == f"{WITHOUT}reviewed decisions") & (views["attribute"] == "race")]
+    assert (without["value"] == 1).all() and without["n"].sum() == len(run.samples) - len(wrong)
 
 
 def test_pictures_without_measurements_or_variety_have_no_strata() -> None:
