@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from audit.neighbours import nearest
+
 GROUP_COLUMNS = ("duplicate_group", "sample_id", "content_id", "split", "label", "n", "conflicting", "across_splits")
 SIDE = 24
 """Thumbnails are SIDE x SIDE: fine enough to tell two faces apart, coarse enough to survive JPEG."""
@@ -166,15 +168,6 @@ def outliers(contrast: np.ndarray, embeddings: np.ndarray | None = None) -> np.n
     rows = np.flatnonzero(score == 0)
     if embeddings is None or len(rows) < 3:
         return score
-    found = np.nan_to_num(np.asarray(embeddings, dtype=np.float32)[rows])
-    unit = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
-    references = np.linspace(0, len(rows) - 1, min(REFERENCES, len(rows))).round().astype(int)
-    nearest = min(10, len(references) - 1)
-    close = np.zeros(len(rows))
-    for start in range(0, len(rows), _BLOCK):
-        cosine = unit[start : start + _BLOCK] @ unit[references].T
-        # A picture among the references is its own nearest; it does not count.
-        cosine[np.arange(start, start + len(cosine))[:, None] == references] = -2
-        close[start : start + _BLOCK] = np.partition(cosine, -nearest, axis=1)[:, -nearest:].mean(axis=1)
+    close = nearest(embeddings[rows], 10, REFERENCES)[1].mean(axis=1)
     score[rows] = np.argsort(np.argsort(-close, kind="stable"), kind="stable") / len(rows)
     return score

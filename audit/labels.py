@@ -22,6 +22,7 @@ import pandas as pd
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logit, softmax
 
+from audit.neighbours import REFERENCES, nearest
 from faces.errors import InputError
 
 PUREST = 0.001
@@ -121,17 +122,17 @@ def label_issues(
     p, y = pooled[rows], labels[rows]
     fitted = calibrate(p, y)
     fresh = np.flatnonzero(~_learnt(len(labels), out_of_fold, seen)[rows])
-    nearest = np.full(p.shape, np.nan)
+    around = np.full(p.shape, np.nan)
     evidence = fitted
     if embeddings is not None and len(fresh) >= 3:
-        nearest[fresh] = neighbour_labels(embeddings[rows[fresh]], y[fresh], len(names))
-        evidence = _stack(fitted, nearest, y)
+        around[fresh] = neighbour_labels(embeddings[rows[fresh]], y[fresh], len(names))
+        evidence = _stack(fitted, around, y)
     slips = scale_slips(slip_rates(fitted), evidence, y, wrong_in_all(fitted, y))
     table = _copies(content, labels)
     copies = _second_opinions(table, rows, slips, len(names))
     truth = _normalise(evidence * slips[:, y].T * copies)
     likely = _normalise(true_classes(evidence, slips) * copies)
-    found = _Evidence(p, y, truth, likely, nearest, table["disagree"].to_numpy()[rows])
+    found = _Evidence(p, y, truth, likely, around, table["disagree"].to_numpy()[rows])
     return _spread(names, labels, rows, found)
 
 
@@ -232,28 +233,24 @@ def true_classes(p: np.ndarray, slips: np.ndarray) -> np.ndarray:
 
 def neighbour_labels(embeddings: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
     """Shares of each label among the nearest others by cosine, float64 (N, K); the square root of N are asked."""
-    from sklearn.neighbors import NearestNeighbors
-
-    rows = np.asarray(embeddings, dtype=np.float32)
-    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
-    asked = max(2, round(np.sqrt(len(y))))
-    nearest = NearestNeighbors(n_neighbors=asked, algorithm="brute").fit(unit).kneighbors(return_distance=False)
-    return np.stack([(y[nearest] == c).mean(axis=1) for c in range(k)], axis=1)
+    asked = max(2, round(np.sqrt(min(len(y), REFERENCES))))
+    labels = y[nearest(embeddings, asked)[0]]
+    return np.stack([(labels == c).mean(axis=1) for c in range(k)], axis=1)
 
 
-def _stack(p: np.ndarray, nearest: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _stack(p: np.ndarray, around: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The mixture of model and neighbours that makes the given labels likeliest (stacking; Wolpert 1992).
 
-    Rows of ``nearest`` that are NaN stay the model's.
+    Rows of ``around`` that are NaN stay the model's.
     """
-    known = np.isfinite(nearest).all(axis=1)
-    by_model, by_neighbours = p[known, y[known]], nearest[known, y[known]]
+    known = np.isfinite(around).all(axis=1)
+    by_model, by_neighbours = p[known, y[known]], around[known, y[known]]
     best = minimize_scalar(
         lambda share: -np.log((1 - share) * by_model + share * by_neighbours + _TINY).mean(),
         bounds=(0, 0.99),
         method="bounded",
     )
-    return np.where(known[:, None], (1 - best.x) * p + best.x * nearest, p)
+    return np.where(known[:, None], (1 - best.x) * p + best.x * around, p)
 
 
 def _copies(content: Sequence[str | None] | None, labels: np.ndarray) -> pd.DataFrame:
@@ -288,13 +285,13 @@ def _second_opinions(table: pd.DataFrame, rows: np.ndarray, slips: np.ndarray, k
 @dataclass(frozen=True)
 class _Evidence:
     """What is known of the M judged rows: ``truth`` and ``likely`` (M, K), the true class given the label and without
-    it; ``nearest`` (M, K), the neighbours' labels, NaN where there are none."""
+    it; ``around`` (M, K), the neighbours' labels, NaN where there are none."""
 
     p: np.ndarray
     y: np.ndarray
     truth: np.ndarray
     likely: np.ndarray
-    nearest: np.ndarray
+    around: np.ndarray
     disagree: np.ndarray
 
 
@@ -321,7 +318,7 @@ def _spread(names: tuple[str, ...], labels: np.ndarray, rows: np.ndarray, found:
         self_confidence=wide(own),
         alternative=wide(found.p[at, best]),
         margin=wide(own - _others(found.p, y).max(axis=1)),
-        neighbours=wide(1 - found.nearest[at, y]),
+        neighbours=wide(1 - found.around[at, y]),
         duplicates=wide(found.disagree),
         joint=joint,
     )
