@@ -37,10 +37,12 @@ def build(
     pretrained: str | None = None,
     members: int = 1,
     size: int | None = None,
+    mirrored: bool = False,
 ) -> nn.Module:
     """The network ``name`` with ``classes`` outputs (logits) for images of ``channels``, NCHW float32.
 
-    ``members`` above 1 makes one network of that many of ours (see models.networks.fused); ``size`` is the side of
+    ``members`` above 1 makes one network of that many of ours (see models.networks.fused), ``mirrored`` one that looks
+    at every image both ways round (see models.networks.mirrored); ``size`` is the side of
     the images, which timm's transformers must be built for.
 
     ``pretrained`` is a file (.safetensors, or .pt/.pth holding tensors alone) whose fitting tensors are taken, or
@@ -49,21 +51,24 @@ def build(
     """
     if name not in OWN:
         _known_to_timm(name)
-        if members > 1:
+        if members > 1 or mirrored:
             raise InputError(
-                f"Only networks of ours can be fused, and {name!r} is timm's; name one of {', '.join(OWN)}."
+                f"Only networks of ours can be fused or mirrored, and {name!r} is timm's; name one of {', '.join(OWN)}."
             )
-    if name in OWN and members > 1:
-        network: nn.Module = networks.fused([OWN[name](classes, channels) for _ in range(members)])
-    elif name in OWN:
+        network = _from_timm(name, classes, channels, pretrained == TIMM_DOWNLOAD, size)
+    else:
         if pretrained == TIMM_DOWNLOAD:
             raise InputError(f"timm publishes no weights for the network {name!r}; give a weights file or none.")
-        network = OWN[name](classes, channels)
-    else:
-        network = _from_timm(name, classes, channels, pretrained == TIMM_DOWNLOAD, size)
+        network = _own(name, classes, channels, members, mirrored)
     if pretrained and pretrained != TIMM_DOWNLOAD:
         take_weights(network, Path(pretrained))
     return network
+
+
+def _own(name: str, classes: int, channels: int, members: int, mirrored: bool) -> nn.Module:
+    drawn = [OWN[name](classes, channels) for _ in range(members)]
+    network = networks.fused(drawn) if members > 1 else drawn[0]
+    return networks.mirrored(network) if mirrored else network
 
 
 def take_weights(network: nn.Module, file: Path) -> int:

@@ -77,9 +77,9 @@ def load(folder: Path | str) -> Classifier:
         _check_file(folder / name, expected)
     labels = LabelSet(tuple(card["classes"]))
     preprocessing = _preprocessing(folder, card["preprocessing"])
-    members = card["network"].get("members", 1)
+    told = {field: card["network"][field] for field in ("members", "mirrored") if field in card["network"]}
     network = catalogue.build(
-        card["network"]["name"], len(labels), preprocessing.channels, members=members, size=preprocessing.height
+        card["network"]["name"], len(labels), preprocessing.channels, size=preprocessing.height, **told
     )
     _fill(network, folder / WEIGHTS)
     ids = (folder / TRAINED_ON).read_bytes()

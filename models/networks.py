@@ -110,6 +110,27 @@ def fused(members: Sequence[Pooled]) -> Pooled:
     return network
 
 
+class Mirrored(nn.Module):
+    """Features of the image and of its mirror image, turned back and averaged: (N, C, h, w) as the features give.
+
+    With a pooled linear head the logits are the mean of both views', and a class activation map speaks for both.
+    """
+
+    def __init__(self, features: nn.Module) -> None:
+        super().__init__()
+        self.both = features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.both(x) + self.both(x.flip(-1)).flip(-1)) / 2
+
+
+def mirrored(network: Pooled) -> Pooled:
+    """The same network looking at every image both ways round; takes twice as long."""
+    whole = Pooled(Mirrored(network.features), network.classify.in_features, network.classify.out_features)
+    whole.dropout, whole.classify = network.dropout, network.classify
+    return whole.train(network.training)
+
+
 def residual_net(
     classes: int, channels: int, widths: Sequence[int], blocks: Sequence[int], dropout: float = 0.0
 ) -> Pooled:

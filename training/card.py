@@ -18,6 +18,19 @@ from training.loop import Outcome
 from training.memory import Faces, in_memory
 from training.recipe import Recipe
 
+MIRRORED = "mean with the mirror image, inside the network"
+
+
+def network(recipe: Recipe) -> dict[str, Any]:
+    """What the catalogue needs to build the network again."""
+    model = recipe.model
+    return {
+        "name": model.network,
+        "channels": model.channels,
+        "members": model.members,
+        "mirrored": model.mirrored,
+    }
+
 
 def tested(recipe: Recipe, dataset: FaceDataset, classifier: Classifier, faces: Faces) -> dict[str, Any]:
     """Figures on the test part; empty where the data is not divided."""
@@ -28,14 +41,14 @@ def tested(recipe: Recipe, dataset: FaceDataset, classifier: Classifier, faces: 
     return figures.measure(classifier, test, faces.content)
 
 
-def measured(network: nn.Module, outcome: Outcome, training: Faces) -> dict[str, Any]:
+def measured(network: nn.Module, outcome: Outcome, training: Faces, mirrored: bool) -> dict[str, Any]:
     return {
         "training_images": len(training),
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "epochs": len(outcome.curves),
         "chosen_epoch": outcome.chosen,
         "wall_seconds": round(outcome.seconds, 1),
-        "test_time_augmentation": "none",
+        "test_time_augmentation": MIRRORED if mirrored else "none",
     }
 
 

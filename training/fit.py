@@ -79,7 +79,10 @@ def _trained(recipe: Recipe, faces: Faces, work: Path, progress: bool) -> tuple[
     network, outcome = run_members(recipe, preprocessing, training, validation, work, progress)
     classifier = _classifier(network, recipe, preprocessing, faces)
     right = figures.probabilities(classifier, validation.images).argmax(axis=1) == validation.classes
-    classifier.card["figures"] = {"validation": figures.accuracy(right), **card.measured(network, outcome, training)}
+    classifier.card["figures"] = {
+        "validation": figures.accuracy(right),
+        **card.measured(network, outcome, training, recipe.model.mirrored),
+    }
     return classifier, outcome, training
 
 
@@ -96,13 +99,7 @@ def _classifier(network: nn.Module, recipe: Recipe, preprocessing: Preprocessing
         cam_layer=layer,
         reshape=reshape,
         trained_on=frozenset(bytes.fromhex(name)[: checkpoints.ID_BYTES] for name in faces.content),
-        card={
-            "network": {
-                "name": recipe.model.network,
-                "channels": recipe.model.channels,
-                "members": recipe.model.members,
-            }
-        },
+        card={"network": card.network(recipe)},
     )
 
 

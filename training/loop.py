@@ -19,7 +19,7 @@ from torch import nn
 
 from models import catalogue
 from models.classifier import Preprocessing
-from models.networks import fused
+from models.networks import fused, mirrored
 from training.folds import held_out
 from training.keeper import BEST, LAST, Keeper
 from training.learner import Learner
@@ -75,12 +75,12 @@ def run(
 def run_members(
     recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
 ) -> tuple[nn.Module, Outcome]:
-    """As :func:`run`; where the recipe wants several members, each is trained from its own seed and they are fused."""
-    count = recipe.model.members
-    if count == 1:
-        return run(recipe, preprocessing, training, validation, work, progress)
+    """As :func:`run`; several members are each trained from their own seed and fused, and mirrored where wanted."""
+    if recipe.model.members == 1:
+        network, outcome = run(recipe, preprocessing, training, validation, work, progress)
+        return (mirrored(network) if recipe.model.mirrored else network), outcome
     networks, outcomes = [], []
-    for index in range(count):
+    for index in range(recipe.model.members):
         folder = work / f"member-{index}"
         folder.mkdir(exist_ok=True)
         learn = recipe.learn.model_copy(update={"seed": recipe.learn.seed + index})
@@ -90,7 +90,8 @@ def run_members(
         outcomes.append(outcome)
     curves = pd.concat([outcome.curves.assign(member=index) for index, outcome in enumerate(outcomes)])
     margins = np.stack([outcome.margins for outcome in outcomes]).mean(axis=0)
-    return fused(networks), Outcome(curves, outcomes[0].chosen, sum(outcome.seconds for outcome in outcomes), margins)
+    network = mirrored(fused(networks)) if recipe.model.mirrored else fused(networks)
+    return network, Outcome(curves, outcomes[0].chosen, sum(outcome.seconds for outcome in outcomes), margins)
 
 
 def divided(faces: Faces, recipe: Recipe) -> tuple[Faces, Faces]:

@@ -27,7 +27,8 @@ class Network(Part):
     """``network`` is a catalogue name; ``size`` is the side in pixels, ``channels`` 1 (grey) or 3 (RGB).
 
     ``pretrained`` is a weights file, or ``"timm"`` for timm's download; ``members`` networks of ours, each from its
-    own seed, are trained and fused into one; ``frozen`` is the share of the layers, from the input on, that stay as
+    own seed, are trained and fused into one; ``mirrored`` makes the trained network of ours look at every image both
+    ways round, which takes it twice as long; ``frozen`` is the share of the layers, from the input on, that stay as
     they are (1: all but the head); ``input_rate`` is the first layer's rate as a share of the head's, with a
     geometric fall between (1: one rate).
     """
@@ -37,6 +38,7 @@ class Network(Part):
     channels: Literal[1, 3] = 1
     pretrained: str | None = None
     members: Annotated[int, Field(ge=1, le=32)] = 1
+    mirrored: bool = False
     frozen: Share = 0.0
     input_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 

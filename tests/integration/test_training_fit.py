@@ -16,6 +16,7 @@ from faces.emotions import LabelSet
 from faces.errors import InputError
 from models import checkpoints, out_of_fold
 from tests.unit.training_faces import NAMES, quarters
+from training.derive import derive, mirrored
 from training.fit import train
 from training.recipe import Data, Network, Recipe
 
@@ -110,12 +111,24 @@ def test_members_are_fused_and_folds_repeated(tmp_path: Path) -> None:
         update={"model": Network(network="tiny", members=2), "data": Data(validation=0.2, repeats=2)}
     )
     classifier = train(two, quarters(60, 0), tmp_path / "model", folds=2, progress=False)
-    assert classifier.card["network"] == {"name": "tiny", "channels": 1, "members": 2}
+    assert classifier.card["network"] == {"name": "tiny", "channels": 1, "members": 2, "mirrored": False}
     assert classifier.network.classify.in_features == 128
     assert "test" not in classifier.card["figures"]
     folds = classifier.card["figures"]["out_of_fold"]
     assert (folds["folds"], folds["repeats"], len(folds["fold_accuracies"])) == (2, 2, 4)
     assert pd.read_csv(tmp_path / "model" / "curves.csv")["member"].tolist() == [0, 1]
+
+
+def test_a_mirrored_checkpoint_is_derived_and_measured_again(trained: Path, tmp_path: Path) -> None:
+    derived = derive(trained, mirrored, "mirrored", quarters(), tmp_path / "model")
+    assert derived.card["network"]["mirrored"] and derived.card["recipe"]["name"] == "small"
+    assert derived.card["derived_from"]["fingerprint"] == checkpoints.load(trained).fingerprint
+    assert derived.card["figures"]["test"]["n"] == 30
+    assert "mirror image" in derived.card["figures"]["test_time_augmentation"]
+    with pytest.raises(InputError, match="was trained on other data"):
+        derive(trained, mirrored, "mirrored", quarters(seed=1), tmp_path / "other")
+    with pytest.raises(InputError, match="is already there"):
+        derive(trained, mirrored, "mirrored", quarters(), tmp_path / "model")
 
 
 def test_groups_to_balance_must_be_a_column(tmp_path: Path) -> None:

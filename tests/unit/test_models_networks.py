@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from faces.errors import InputError
 from models import catalogue
 from models.camlayer import candidates, find_cam_layer
-from models.networks import fused
+from models.networks import fused, mirrored
 
 
 @pytest.mark.parametrize("name", catalogue.OWN)
@@ -80,8 +80,21 @@ def test_a_fused_network_answers_the_mean_of_its_members_logits() -> None:
     assert catalogue.build("tiny", 3, members=3).state_dict().keys() == network.state_dict().keys()
 
 
+def test_a_mirrored_network_answers_both_views_alike_and_maps_them_back() -> None:
+    torch.manual_seed(0)
+    plain = catalogue.build("tiny", 3).eval()
+    network = mirrored(plain)
+    images = torch.rand(4, 1, 48, 48)
+    with torch.no_grad():
+        assert torch.allclose(network(images), (plain(images) + plain(images.flip(-1))) / 2, atol=1e-5)
+        assert torch.allclose(network(images), network(images.flip(-1)), atol=1e-5)
+        assert torch.allclose(network.features(images.flip(-1)), network.features(images).flip(-1), atol=1e-5)
+    assert find_cam_layer(network, images) == ("features", "nchw")
+    assert catalogue.build("tiny", 3, mirrored=True).state_dict().keys() == network.state_dict().keys()
+
+
 def test_only_our_networks_are_fused() -> None:
-    with pytest.raises(InputError, match="Only networks of ours can be fused, and 'resnet18' is timm's"):
+    with pytest.raises(InputError, match="Only networks of ours can be fused or mirrored, and 'resnet18' is timm's"):
         catalogue.build("resnet18", 3, members=2)
 
 
