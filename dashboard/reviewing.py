@@ -158,7 +158,7 @@ def _names(values: Mapping[str, str]) -> bool:
 
 def register(server: Flask, site: Site) -> None:
     """Add the routes: ``/reviewing/RUN/WHAT``, read by GET and written by POST; ``/reviewed/RUN/FILE`` to download."""
-    server.add_url_rule("/reviewed/<slug>/<name>", "reviewed_export", partial(export, site))
+    server.add_url_rule("/reviewed/<slug>/<path:name>", "reviewed_export", partial(export, site))
     server.add_url_rule("/reviewing/<slug>/<what>", "reviewing", partial(read, site))
     server.add_url_rule("/reviewing/<slug>/<what>", "reviewed", partial(write, site), methods=["POST"])
 
