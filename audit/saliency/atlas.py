@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from audit.run import AuditRun, MapStore
+from audit.saliency.registry import MINUS
 from faces.errors import InputError
 
 PERMUTATIONS = 1000
@@ -59,8 +60,8 @@ def target_maps(run: AuditRun, rows: np.ndarray, target: str, method: str = "gra
     the method has no maps of.
     """
     store, rows = run.maps(method), np.asarray(rows, dtype=np.int64)
-    if "-minus-" in target:
-        first, second = target.split("-minus-", 1)
+    if MINUS in target:
+        first, second = target.split(MINUS, 1)
         return target_maps(run, rows, first, method) - target_maps(run, rows, second, method)
     if target in store.targets:
         return store.raw(rows, store.targets.index(target))

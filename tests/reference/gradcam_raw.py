@@ -7,7 +7,7 @@ import pytorch_grad_cam as library
 import torch
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from audit.scoring import to_grid
+from audit.saliency.tap import to_grid
 from models.classifier import Classifier
 
 CLASSES = {
