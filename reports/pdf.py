@@ -15,6 +15,8 @@ from reports.svg import draw_svgs
 
 _LONG = re.compile(r"\S{24,}")
 """A run of so many characters without a space gets places where a line may break."""
+SHORT_NUMBER, SHORT_TEXT, LINE = 18, 30, 95
+"""Characters that a column of numbers, a column of text and a line of a table hold without being broken."""
 NEW_PAGE = ("summary", "audited", "appendix")
 
 
@@ -42,8 +44,8 @@ def _file(figure: Figure) -> str:
 def _content(document: Document, folder: Path) -> dict:
     """What the template reads. It is data, not typst source: no name in it can be taken for markup."""
     return {
-        "title": document.title,
-        "subtitle": document.subtitle,
+        "title": breakable(document.title),
+        "subtitle": breakable(document.subtitle),
         "date": document.date,
         "chapters": [
             {
@@ -57,17 +59,32 @@ def _content(document: Document, folder: Path) -> dict:
 
 
 def _block(number: int, block: Block, folder: Path) -> dict:
-    content = block_dict(number, block)
+    content = {key: breakable(value) for key, value in block_dict(number, block).items()}
     match block:
         case Figure():
             content["file"] = _file(block)
         case Table():
-            content["rows"] = [[breakable(cell) for cell in row] for row in block.rows]
-            content["columns"] = [breakable(name) for name in block.columns]
             content["numeric"] = block.numeric
+            content["shares"] = shares(block)
         case Faces():
             content["items"] = [_picture(folder, number, index, *one) for index, one in enumerate(block.pictures)]
     return content
+
+
+def shares(block: Table) -> list[int | None]:
+    """The width of each column as a share of what is left, or None for as wide as its longest entry.
+
+    Left to itself typst gives a long name all the width and the last columns none.
+    """
+    longest = [max(map(len, column)) for column in zip(block.columns, *block.rows, strict=True)]
+    fixed = [
+        length <= (SHORT_NUMBER if numeric else SHORT_TEXT)
+        for length, numeric in zip(longest, block.numeric, strict=True)
+    ]
+    wide = sum(length + 2 for length, short in zip(longest, fixed, strict=True) if short) > LINE
+    return [
+        None if short and not wide else min(length, LINE // 3) + 2 for length, short in zip(longest, fixed, strict=True)
+    ]
 
 
 def _picture(folder: Path, number: int, index: int, png: bytes, text: str) -> dict:
@@ -76,6 +93,10 @@ def _picture(folder: Path, number: int, index: int, png: bytes, text: str) -> di
     return {"file": name, "text": text}
 
 
-def breakable(text: str) -> str:
+def breakable(value: object) -> object:
     """Long runs without a space, such as paths and fingerprints, with zero-width spaces where a line may break."""
-    return _LONG.sub(lambda run: re.sub(r"(.{12})", "\\1\u200b", run.group()), text)
+    if isinstance(value, str):
+        return _LONG.sub(lambda run: re.sub(r"(.{12})", "\\1\u200b", run.group()), value)
+    if isinstance(value, list | tuple):
+        return [breakable(item) for item in value]
+    return {key: breakable(item) for key, item in value.items()} if isinstance(value, dict) else value

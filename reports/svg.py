@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
@@ -25,7 +26,12 @@ NOT_RANDOM = "let seed = 1; Math.random = () => (seed = (seed * 16807) % 2147483
 
 def draw_svgs(figures: Sequence[go.Figure], width: int = WIDTH) -> list[str]:
     """One SVG a figure, all drawn on one page of one browser. Raises InputError where no browser can be started."""
-    return asyncio.run(_draw([_vector_cells(figure) for figure in figures], width)) if figures else []
+    specs = [_vector_cells(figure) for figure in figures]
+    if not specs:
+        return []
+    # On a thread of its own: the caller may have an event loop, as notebooks do.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(lambda: asyncio.run(_draw(specs, width))).result()
 
 
 async def _draw(specs: Sequence[dict], width: int) -> list[str]:
@@ -66,15 +72,24 @@ def _vector_cells(figure: go.Figure) -> dict:
     maps = [trace for trace in spec["data"] if trace["type"] == "heatmap"]
     others = [trace for trace in spec["data"] if trace["type"] != "heatmap"]
     shapes = [cell for trace in maps for cell in _cells(trace)]
-    layout = {**spec["layout"], "shapes": [*spec["layout"].get("shapes", []), *shapes]}
+    layout = {**spec["layout"], "shapes": [*shapes, *spec["layout"].get("shapes", [])]}
     return {"data": [*map(_colour_bar, maps), *others], "layout": layout}
 
 
 def _colour_bar(trace: dict) -> dict:
     """The heat map's colour bar alone, on a mark that is nowhere."""
     marker = {"colorscale": trace["colorscale"], "cmin": trace["zmin"], "cmax": trace["zmax"], "color": [trace["zmin"]],
-              "showscale": True, "colorbar": trace["colorbar"]}  # fmt: skip
-    return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", "marker": marker, "showlegend": False}
+              "showscale": trace.get("showscale", True), "colorbar": trace.get("colorbar", {})}  # fmt: skip
+    axes = {axis: trace[axis] for axis in ("xaxis", "yaxis") if axis in trace}
+    return {
+        "type": "scatter",
+        "x": [None],
+        "y": [None],
+        "mode": "markers",
+        "marker": marker,
+        "showlegend": False,
+        **axes,
+    }
 
 
 def _cells(trace: dict) -> list[dict]:
@@ -85,7 +100,8 @@ def _cells(trace: dict) -> list[dict]:
             if value is None:
                 continue
             place = min(max((value - low) / ((high - low) or 1), 0), 1)
-            corners = {"x0": j - 0.48, "x1": j + 0.48, "y0": i - 0.48, "y1": i + 0.48}
+            axes = {"xref": trace.get("xaxis", "x"), "yref": trace.get("yaxis", "y")}
+            corners = {**axes, "x0": j - 0.48, "x1": j + 0.48, "y0": i - 0.48, "y1": i + 0.48}
             fill = sample_colorscale(trace["colorscale"], place)[0]
             cells.append({"type": "rect", **corners, "fillcolor": fill, "line": {"width": 0}, "layer": "below"})
     return cells

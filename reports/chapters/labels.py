@@ -98,7 +98,8 @@ def _decided(run: AuditRun, service: ReviewService) -> list[Block]:
     left, low, high = progress.errors_left
     told = [
         f"{whole(progress.decided)} of {images(progress.total)} were decided; {whole(progress.errors_found)} labels "
-        f"were found wrong, and about {left:.0f} more are expected among the rest (95% interval {low:.0f} to {high:.0f}).",
+        f"were found wrong, and about {left:.0f} more are expected among the rest (95% interval {low:.0f} to "
+        f"{high:.0f}).",
         *progress.sentences,
     ]
     labels = corrected(run, service.verdicts())

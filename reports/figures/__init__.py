@@ -10,6 +10,7 @@ from reports.figures.calibration import confidence, reliability
 from reports.figures.confusion import confusable_pairs, confusion_matrix, per_class, probabilities
 from reports.figures.data import composition, image_quality, label_mix
 from reports.figures.groups import class_by_group, disparities, four_fifths, group_accuracy, group_metric
+from reports.figures.saliency import mean_maps
 from reports.figures.theme import empty
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "group_metric",
     "image_quality",
     "label_mix",
+    "mean_maps",
     "per_class",
     "probabilities",
     "reliability",
