@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import jsonschema
 import numpy as np
 import pandas as pd
@@ -14,11 +15,15 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
+from audit.counts import Counts
+from audit.review.service import ReviewService
+from audit.review.store import ReviewStore
 from audit.run import AuditRun
 from audit.summary import summary
 from faces.errors import InputError
 from reports import fairness_report
-from reports.fairness_report import build, write_report
+from reports.document import Faces, Figure, Table
+from reports.fairness_report import Wanted, build, write_report
 from reports.json_report import schema
 from tests.dashboard_runs import make_run
 from tests.unit.stats_runs import predictions, run_of
@@ -227,3 +232,77 @@ def test_a_failed_report_leaves_the_old_one_whole(
         write_report(run, tmp_path, formats=["report.json"])
     assert (tmp_path / "report.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def blocks_of(run: AuditRun, **wanted: object) -> list:
+    return list(build(run, "2026-01-31", Wanted(**wanted)).blocks())  # type: ignore[arg-type]
+
+
+def test_faces_are_shown_when_asked(run: AuditRun, tmp_path: Path) -> None:
+    write_report(run, tmp_path, faces=True, formats=["report.html", "report.json"])
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    galleries = [block for block in blocks_of(run, faces=True) if isinstance(block, Faces)]
+    assert html.count("<figure><img src=") == sum(len(block.pictures) for block in galleries) > 0
+    image = cv2.imdecode(np.frombuffer(galleries[0].pictures[0][0], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert max(image.shape[:2]) <= 160
+    jsonschema.validate(read_json(tmp_path), schema())
+    assert not any(isinstance(block, Faces) for block in blocks_of(run))
+
+
+def test_faces_that_are_gone_are_named(run: AuditRun, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        write_report(run, tmp_path, faces=True, formats=["report.json"], data=tmp_path / "nowhere")
+
+
+def test_selection_ratios_only_on_request(run: AuditRun) -> None:
+    attribute = run.attributes[0]
+    assert not any("impact ratio" in getattr(block, "caption", "") for block in blocks_of(run))
+    blocks = blocks_of(run, favourable="joy")
+    table = next(
+        b for b in blocks if isinstance(b, Table) and b.caption.startswith("Selection rates and impact ratios")
+    )
+    counts = Counts.from_frame(run.table("counts"), attribute, run.classes.names)
+    selected = counts.table[:, :, run.classes.index("happy")].sum(axis=1)
+    assert [row[2] for row in table.rows] == [str(n) for n in selected]
+    assert "1.00" in [row[5] for row in table.rows]
+    figure = next(b for b in blocks if isinstance(b, Figure) and b.key == f"impact_{attribute}").draw(theme="dark")
+    assert list(figure.data[1].x) == [0.8, 0.8]
+    with pytest.raises(InputError, match="'glee' is not one of"):
+        blocks_of(run, favourable="glee")
+
+
+def test_decisions_of_reviewers_are_written_up(run: AuditRun, tmp_path: Path) -> None:
+    suspected = run.samples.sort_values("label_issue_score", ascending=False).head(6)
+    database = f"sqlite:///{tmp_path / 'decisions.sqlite'}"
+    with ReviewStore.open(database) as store:
+        service = ReviewService(run, store)
+        for sample in suspected["sample_id"].head(4):
+            service.decide(sample, "accept", "ann")
+        service.decide(suspected["sample_id"].iat[4], "keep", "ann")
+        service.decide(suspected["sample_id"].iat[5], "not_a_face", "ann")
+    blocks = blocks_of(run, reviews=database)
+    changed = next(b for b in blocks if isinstance(b, Table) and b.caption == "Labels that reviewers changed")
+    assert sum(int(row[2]) for row in changed.rows) == 5
+    moved = set(zip(suspected["label"].head(4), suspected["suggested"].head(4), strict=True))
+    assert {(row[0], row[1]) for row in changed.rows} == moved | {(suspected["label"].iat[5], "not_a_face")}
+    both = next(b for b in blocks if isinstance(b, Table) and b.caption.startswith("Accuracy against the labels"))
+    given, reviewed = (int(both.rows[0][at].replace(",", "")) for at in (1, 4))
+    assert given - reviewed == 1
+    assert not (run.folder / "reviews.sqlite").exists()
+    assert "Labels that reviewers changed" not in [getattr(block, "caption", "") for block in blocks_of(run)]
+
+
+def test_mean_maps_are_those_of_the_stored_maps(run: AuditRun) -> None:
+    figure = next(b for b in blocks_of(run) if isinstance(b, Figure) and b.key == "mean_maps").draw(theme="light")
+    store, name = run.maps("gradcam"), run.classes.names[0]
+    rows = np.flatnonzero((run.samples["label"] == name).to_numpy())
+    maps = np.stack([store.raw(int(row), 0) for row in rows])
+    mean = np.maximum(maps[np.isfinite(maps).all(axis=(1, 2))].mean(axis=0), 0)
+    np.testing.assert_allclose(np.array(figure.data[0].z, dtype=float), mean / mean.max(), rtol=1e-5)
+    assert name in figure.layout.annotations[0].text
+
+
+def test_regions_of_an_even_map_add_up(run: AuditRun) -> None:
+    table = next(b for b in blocks_of(run) if isinstance(b, Table) and "region of the face" in b.caption)
+    for row in table.rows:
+        assert sum(float(cell.rstrip("%")) for cell in row[2:]) == pytest.approx(100, abs=0.5)
