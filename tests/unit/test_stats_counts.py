@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.counts import BINS, CROSS, Coded, Counts, attribute_sets, count
@@ -14,6 +14,7 @@ from tests.reference import stats as slow
 from tests.unit.stats_tables import CLASSES, tables
 
 
+@settings(deadline=None)
 @given(tables())
 def test_counts_equal_counting_one_by_one(table: pd.DataFrame) -> None:
     for names in ((), ("race",), ("race", "gender")):
@@ -26,6 +27,7 @@ def test_counts_equal_counting_one_by_one(table: pd.DataFrame) -> None:
             assert counts.group(name).tolist() == slow.counts(rows["label"], rows["predicted"], CLASSES)
 
 
+@settings(deadline=None)
 @given(tables(), tables())
 def test_tables_of_parts_add_up_to_the_table_of_the_whole(first: pd.DataFrame, second: pd.DataFrame) -> None:
     whole = Coded.of(pd.concat([first, second], ignore_index=True), CLASSES, ("race", "gender"))
@@ -37,6 +39,7 @@ def test_tables_of_parts_add_up_to_the_table_of_the_whole(first: pd.DataFrame, s
         assert np.array_equal((right + left).table, total.table)
 
 
+@settings(deadline=None)
 @given(tables(), st.integers(0, 2**32 - 1))
 def test_sister_tables_add_up_and_agree_with_the_counts(table: pd.DataFrame, seed: int) -> None:
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(len(CLASSES)), len(table)).astype(np.float32)
@@ -54,6 +57,7 @@ def test_sister_tables_add_up_and_agree_with_the_counts(table: pd.DataFrame, see
     assert bins.table.shape == (len(counts.groups), BINS, 3)
 
 
+@settings(deadline=None)
 @given(tables())
 def test_a_frame_holds_the_whole_table(table: pd.DataFrame) -> None:
     counts = count(table, CLASSES, ("race",))
@@ -63,6 +67,7 @@ def test_a_frame_holds_the_whole_table(table: pd.DataFrame) -> None:
     assert np.array_equal(again.table, counts.table)
 
 
+@settings(deadline=None)
 @given(tables(), st.permutations(CLASSES))
 def test_the_order_of_classes_only_reorders_the_table(table: pd.DataFrame, order: list[str]) -> None:
     position = [CLASSES.index(name) for name in order]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import StratifiedTable
@@ -17,6 +17,7 @@ from tests.reference import stats as slow
 cells = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
+@settings(deadline=None)
 @given(cells)
 def test_wilson_equals_statsmodels(cell: tuple[int, int]) -> None:
     expected = proportion_confint(*cell, method="wilson")
@@ -27,12 +28,14 @@ def test_wilson_of_nothing_is_undefined() -> None:
     assert np.isnan(intervals.wilson(0, 0)).all()
 
 
+@settings(deadline=None)
 @given(cells, cells)
 def test_newcombe_equals_statsmodels(first: tuple[int, int], second: tuple[int, int]) -> None:
     expected = confint_proportions_2indep(*first, *second, method="newcomb", compare="diff")
     np.testing.assert_allclose(intervals.newcombe(*first, *second), expected, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(cells, st.floats(0.05, 1)), min_size=1, max_size=8))
 def test_stratified_wilson_equals_the_slow_copy(strata: list) -> None:
     successes, n = (list(side) for side in zip(*(cell for cell, _ in strata), strict=True))
@@ -44,12 +47,14 @@ def test_stratified_wilson_equals_the_slow_copy(strata: list) -> None:
     assert interval.low <= value + 1e-12 and value <= interval.high + 1e-12
 
 
+@settings(deadline=None)
 @given(cells)
 def test_one_stratum_is_plain_wilson(cell: tuple[int, int]) -> None:
     _, interval = intervals.stratified_wilson([cell[0]], [cell[1]], [1.0])
     np.testing.assert_allclose(interval, intervals.wilson(*cell), atol=1e-12)
 
 
+@settings(deadline=None)
 @given(cells, cells)
 def test_the_ratio_interval_is_where_the_weighted_difference_is_nil(
     first: tuple[int, int], second: tuple[int, int]
@@ -71,6 +76,7 @@ def test_the_ratio_interval_is_where_the_weighted_difference_is_nil(
 small = st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(small, small), min_size=1, max_size=4))
 def test_the_exact_test_equals_listing_every_table(strata: list) -> None:
     first, n_first, second, n_second = (
@@ -95,6 +101,7 @@ def test_large_strata_equal_mantel_haenszel() -> None:
     assert p == pytest.approx(StratifiedTable(tables).test_null_odds().pvalue, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_adjustments_equal_statsmodels(p_values: list[float]) -> None:
     with_gap = np.array([*p_values, np.nan])

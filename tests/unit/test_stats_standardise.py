@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from audit.counts import Counts, count
 from audit.ranges import clearest_cell, deal, widest_gap
@@ -21,6 +21,7 @@ from tests.reference import stats as slow
 from tests.unit.stats_tables import CLASSES, tables
 
 
+@settings(deadline=None)
 @given(tables(smallest=20))
 def test_standardised_accuracy_equals_the_slow_copy(table: pd.DataFrame) -> None:
     counts = count(table, CLASSES, ("race",))
@@ -35,6 +36,7 @@ def test_standardised_accuracy_equals_the_slow_copy(table: pd.DataFrame) -> None
         assert np.isnan(figures.interval.low[at]) == (expected is None)
 
 
+@settings(deadline=None)
 @given(tables(smallest=20))
 def test_the_whole_set_standardised_to_itself_is_its_accuracy(table: pd.DataFrame) -> None:
     counts = count(table, CLASSES)
@@ -63,6 +65,7 @@ def test_a_class_with_four_images_is_left_out_and_may_make_the_figure_undefined(
     assert np.isnan(many.value[0]) and np.isnan(many.interval.low[0])
 
 
+@settings(deadline=None)
 @given(tables(smallest=20, missing=False))
 def test_composition_and_performance_equal_the_slow_copy_and_add_up(table: pd.DataFrame) -> None:
     counts = count(table, CLASSES, ("gender",))
@@ -105,6 +108,7 @@ def test_dealing_keeps_groups_labels_and_the_number_of_right_predictions() -> No
     np.testing.assert_allclose(dealt.mean(axis=0), counts.labelled * pooled, atol=0.5)
 
 
+@settings(deadline=None)
 @given(tables(smallest=60, missing=False))
 def test_the_widest_gap_equals_the_slow_copy(table: pd.DataFrame) -> None:
     counts = count(table, CLASSES, ("race",))
