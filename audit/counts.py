@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -20,6 +21,12 @@ RANKS = ("1", "2", "3+")
 BIN_FIELDS = ("n", "correct", "confidence")
 """The last axis of a bin table: images, images predicted right, and the sum of their confidences."""
 BINS = 15
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Sorts group names as people do, numbers by their size: ``3-9`` before ``10-19``; no two names are equal."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [*((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts), (-1, 0, name)]
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class Counts:
     def from_frame(cls, frame: pd.DataFrame, attribute: str, classes: tuple[str, ...]) -> Counts:
         """The inverse of :meth:`frame`, from a frame that may hold other attributes too (``results/counts``)."""
         rows = frame[frame["attribute"] == attribute]
-        groups = tuple(sorted(rows["group"].unique()))
+        groups = tuple(sorted(rows["group"].unique(), key=natural))
         table = np.zeros((len(groups), len(classes), len(classes)), dtype=np.int64)
         cells = [
             pd.Categorical(rows[name], categories=names).codes
@@ -125,7 +132,7 @@ class Tally:
 def _add(
     first: tuple[str, ...], left: np.ndarray, second: tuple[str, ...], right: np.ndarray
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    groups = tuple(sorted({*first, *second}))
+    groups = tuple(sorted({*first, *second}, key=natural))
     table = np.zeros((len(groups), *left.shape[1:]), dtype=np.result_type(left, right))
     for names, part in ((first, left), (second, right)):
         table[[groups.index(name) for name in names]] += part
@@ -191,7 +198,7 @@ class Coded:
         )
 
     def grouping(self, attributes: tuple[str, ...] = ()) -> tuple[tuple[str, ...], np.ndarray]:
-        """Group names that occur, sorted, and each row's position among them (-1: a value is missing)."""
+        """Group names that occur, in natural order, and each row's position among them (-1: a value is missing)."""
         if not attributes:
             return ("all",), np.zeros(len(self), dtype=np.int64)
         names, codes = self.values[attributes[0]]
@@ -200,7 +207,7 @@ class Coded:
             names = tuple(f"{left}{CROSS}{right}" for left in names for right in more)
             codes = np.where((codes < 0) | (extra < 0), -1, codes * len(more) + extra)
         present = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(names)))
-        order = sorted(present, key=lambda position: names[position])
+        order = sorted(present, key=lambda position: natural(names[position]))
         position = np.full(len(names) + 1, -1, dtype=np.int64)
         position[order] = np.arange(len(order))
         return tuple(names[index] for index in order), position[codes]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from audit.counts import natural
 from audit.duplicates import exact_groups
 from audit.jsonsafe import plain, records
 from audit.representation import Representation, Stereotype, local_stereotypes, representation, stereotype
@@ -149,7 +150,7 @@ def _describe(
     present, together, local = [], [], []
     for name in attributes:
         present.append(representation(name, seen[name].value_counts().to_numpy()))
-        groups = tuple(sorted(known[name].dropna().unique()))
+        groups = tuple(sorted(known[name].dropna().unique(), key=natural))
         table = _crosstab(known, name, groups, classes)
         together.append(stereotype(name, table))
         local.append(local_stereotypes(name, groups, classes, table))

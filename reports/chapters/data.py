@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 import plotly.graph_objects as go
 
-from audit.counts import Counts
+from audit.counts import Counts, natural
 from audit.run import AuditRun
 from faces.dataset import OK
 from reports import figures
@@ -97,4 +97,5 @@ def quantiles(samples: pd.DataFrame, attribute: str, measure: str) -> pd.DataFra
     by_group = known.groupby(attribute, sort=True, observed=True)[measure]
     marks = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
     frame = pd.DataFrame({name: by_group.quantile(mark) for name, mark in marks.items()})
-    return frame.assign(n=by_group.size()).rename_axis("group").reset_index()
+    frame = frame.assign(n=by_group.size()).loc[sorted(frame.index, key=natural)]
+    return frame.rename_axis("group").reset_index()
