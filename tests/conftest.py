@@ -62,7 +62,14 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 
     folder = tmp_path_factory.mktemp("drawn")
     sheet = draw(
-        folder / "faces", n=900, size=48, seed=7, flipped=0.06, worse_group=("skin_tone", "dark"), duplicates=9, unreadable=4
+        folder / "faces",
+        n=900,
+        size=48,
+        seed=7,
+        flipped=0.06,
+        worse_group=("skin_tone", "dark"),
+        duplicates=9,
+        unreadable=4,
     )
     recipe = load_recipe("drawn-tiny")
     recipe = recipe.model_copy(update={"learn": recipe.learn.model_copy(update={"epochs": 4})})

@@ -29,7 +29,9 @@ def facevalue(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         with pytest.raises(SystemExit) as stopped:
             front_door.main()
         done = Done(*capsys.readouterr())
-        assert (stopped.value.code or 0) == code, f"exit {stopped.value.code}, expected {code}\n{done.stdout}\n{done.stderr}"
+        assert (stopped.value.code or 0) == code, (
+            f"exit {stopped.value.code}, expected {code}\n{done.stdout}\n{done.stderr}"
+        )
         return done
 
     return call
@@ -91,5 +93,7 @@ def test_the_command_in_a_process_of_its_own() -> None:
 
 
 def test_help_is_quick_to_load() -> None:
-    code = "import facevalue, sys; heavy = {'torch', 'pandas', 'plotly', 'dash'} & set(sys.modules); sys.exit(bool(heavy))"
+    code = (
+        "import facevalue, sys; heavy = {'torch', 'pandas', 'plotly', 'dash'} & set(sys.modules); sys.exit(bool(heavy))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
