@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -41,6 +43,7 @@ def create_app(runs: Sequence[AuditRun], reviews: str | None = None, data: Path 
         include_pages_meta=False,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
+    app.server.config["SITE"] = site
     app.index_string = shell.index_string()
     app.layout = shell.layout(site)
     _callbacks(app, site)
@@ -167,11 +170,19 @@ def serve(
     with _listening(host, port) as listener:
         address = f"http://{_shown(host)}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}"
         server = waitress.create_server(app.server, sockets=[listener], threads=8, ident=None)
+        threading.Thread(target=warm, args=(app.server.config["SITE"],), daemon=True).start()
         print(f"Face Value serves {', '.join(run.name for run in runs)} at {address}", flush=True)
         try:
             server.run()
         except KeyboardInterrupt:
             server.close()
+
+
+def warm(site: Site) -> None:
+    """Load what the first page will ask for while the browser loads its scripts; a failure is the page's to tell."""
+    with contextlib.suppress(Exception):
+        show(site, "/", "light", "")
+        _ = site.served[0].samples, site.served[0].pictures.reason
 
 
 def _listening(host: str, port: int) -> socket.socket:

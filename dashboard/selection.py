@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +13,18 @@ import pandas as pd
 from audit.counts import CROSS
 from dashboard.query import Query
 
-RESERVED = ("q", "correct", "attribute", "group")
+RESERVED = ("q", "correct", "attribute", "group", "slice")
 _NUMBERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT", "DOUBLE", "FLOAT", "DECIMAL")
 
 
 class Samples:
     """samples.parquet in DuckDB's memory, with its row number as ``row``; safe to ask from several threads.
 
-    ``columns`` maps each column to its DuckDB type.
+    ``columns`` maps each column to its DuckDB type; ``slices`` gives the rows of a weak slice by its name.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, slices: Callable[[str], list[int]] | None = None) -> None:
+        self._slices = slices
         self._database = duckdb.connect()
         self._database.execute(
             "CREATE TABLE samples AS SELECT file_row_number AS row, * EXCLUDE (file_row_number) "
@@ -35,6 +37,10 @@ class Samples:
     def ask(self, sql: str, values: list[object]) -> pd.DataFrame:
         """Rows of one question, asked on a cursor of its own."""
         return self._database.cursor().execute(sql, values).df()
+
+    def rows_of_slice(self, name: str) -> list[int]:
+        """The rows of a named slice; none where there is no such slice."""
+        return self._slices(name) if self._slices else []
 
     def values(self, column: str) -> list[str]:
         """The different values of a text column, most frequent first."""
@@ -90,7 +96,8 @@ def condition(samples: Samples, query: Query) -> tuple[str, list[object]]:
 
     A name that is a column selects by it: ``label=fear``, ``label=fear,sad``, ``confidence=0.5..1`` (either end may
     be open), ``duplicate_group=*`` (any value). ``correct=right|wrong``, ``q`` (part of the name),
-    ``attribute=a × b&group=x × y``. Names that are no column are for others and left alone.
+    ``attribute=a × b&group=x × y``, ``slice`` (a weak slice by name). Names that are no column are for others and
+    left alone.
     """
     parts: list[str] = []
     values: list[object] = []
@@ -99,7 +106,12 @@ def condition(samples: Samples, query: Query) -> tuple[str, list[object]]:
             part, found = _by_column(column, samples.columns[column], text)
             parts.append(part)
             values += found
-    for part, found in (_by_group(samples, query), _by_search(query), _by_correctness(query)):
+    for part, found in (
+        _by_group(samples, query),
+        _by_search(query),
+        _by_correctness(query),
+        _by_slice(samples, query),
+    ):
         if part:
             parts.append(part)
             values += found
@@ -126,6 +138,12 @@ def _by_group(samples: Samples, query: Query) -> tuple[str, list[object]]:
 
 def _by_search(query: Query) -> tuple[str, list[object]]:
     return ("contains(lower(sample_id), lower(?))", [query["q"]]) if "q" in query else ("", [])
+
+
+def _by_slice(samples: Samples, query: Query) -> tuple[str, list[object]]:
+    if "slice" not in query:
+        return "", []
+    return "row IN (SELECT unnest(?))", [samples.rows_of_slice(query["slice"])]
 
 
 def _by_correctness(query: Query) -> tuple[str, list[object]]:

@@ -39,7 +39,19 @@ class Served:
     @cached_property
     def samples(self) -> Samples:
         """The run's samples, to be selected from."""
-        return Samples(self.run.folder / "samples.parquet")
+        return Samples(self.run.folder / "samples.parquet", self._rows_of_slice)
+
+    def _rows_of_slice(self, name: str) -> list[int]:
+        from audit.counts import Coded
+        from audit.slices import conditions, members
+
+        found = self.table("slices")
+        found = found[found["slice"] == name]
+        if found.empty:
+            return []
+        coded = Coded.of(self.run.samples, self.run.classes, self.run.attributes)
+        asked = conditions(coded, self.run.samples, self.run.embeddings, self.run.manifest["seed"])
+        return coded.rows[members(asked, list(found["conditions"].iloc[0]))].tolist()
 
     @cached_property
     def pictures(self) -> Pictures:

@@ -15,6 +15,7 @@ from dashboard.components import controls, shell
 from dashboard.components.attributes import Child, aria
 from dashboard.components.charts import graph
 from dashboard.components.tables import Column, table
+from dashboard.pages import fairness_further as further
 from dashboard.query import Query
 from dashboard.state import View
 from reports.words import percent, probability, signed, signed_span, spaced, span, whole
@@ -25,6 +26,15 @@ METRICS = (
     ("precision", "precision"),
     ("false_positive_rate", "false positive rate"),
     ("selection_rate", "selection rate (called so)"),
+)
+BY_GROUP = (
+    ("accuracy", "accuracy"),
+    ("balanced_accuracy", "balanced accuracy"),
+    ("macro_f1", "macro F1"),
+    ("top2_accuracy", "top-2 accuracy"),
+    ("mean_confidence", "mean confidence"),
+    ("ece_debiased", "calibration error (debiased)"),
+    ("vote_agreement", "agreement with votes"),
 )
 SMALLEST = 30
 
@@ -86,6 +96,7 @@ def choices(view: View) -> Component:
             attribute,
             attributes(view)[0],
         ),
+        controls.select("show", "Figure by group", _shown(view, attribute), view.query.get("show"), "accuracy"),
         controls.select("metric", "Metric by class", METRICS, view.query.get("metric"), "recall"),
         controls.select("reference", "Compared with", groups, reference_of(view, attribute), own),
         controls.number(
@@ -97,10 +108,27 @@ def choices(view: View) -> Component:
     )
 
 
+def _shown(view: View, attribute: str) -> list[tuple[str, str]]:
+    frame = _rows(view, "groups", attribute)
+    return [(name, title) for name, title in BY_GROUP if name in frame and frame[name].notna().any()]
+
+
 def body(view: View) -> Component:
     """Everything about the chosen attribute."""
     attribute = attribute_of(view)
-    return html.Div([forest(view, attribute), by_class(view, attribute), differences(view, attribute), notes(view)])
+    return html.Div(
+        [
+            forest(view, attribute),
+            by_class(view, attribute),
+            differences(view, attribute),
+            further.parts_of_gaps(view, attribute),
+            further.other_views(view, attribute),
+            further.calibration(view, attribute),
+            further.favourable(view, attribute),
+            further.weak_slices(view),
+            notes(view),
+        ]
+    )
 
 
 def forest(view: View, attribute: str) -> Component:
@@ -112,7 +140,12 @@ def forest(view: View, attribute: str) -> Component:
     overall = accuracy(view.served.counts().confusion)["value"]
     minimum = view.query.number("minimum", SMALLEST, 1, 100000)
     frame = frame.assign(too_small=frame["n"] < minimum)
-    figure = figures.group_accuracy(frame, overall, theme=view.theme)
+    shown = view.query.choice("show", tuple(name for name, _ in _shown(view, attribute)), "accuracy")
+    figure = (
+        figures.group_accuracy(frame, overall, theme=view.theme)
+        if shown == "accuracy"
+        else figures.group_metric(frame, shown, theme=view.theme)
+    )
     columns = [
         Column("group", "Group", lambda row: images_link(view, row["group"], attribute=attribute, group=row["group"])),
         Column("n", "Images", lambda row: whole(row["n"]) + (" (too small)" if row["too_small"] else ""), number=True),
@@ -133,7 +166,7 @@ def forest(view: View, attribute: str) -> Component:
         "does not count as accuracy."
     )
     return shell.section(
-        f"Accuracy by {spaced(attribute)}",
+        f"{dict(BY_GROUP)[shown].capitalize()} by {spaced(attribute)}",
         graph("group_accuracy", figure, "/saliency", f"Accuracy by {attribute}; the table below has the same figures"),
         table(view, PATH, frame, columns, f"Groups of {spaced(attribute)}", sort="groups"),
         note=note,
