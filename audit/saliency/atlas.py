@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from audit.run import AuditRun, MapStore
-from audit.saliency.registry import MINUS
+from audit.saliency.registry import MINUS, TWO_TARGETS
 from faces.errors import InputError
 
 PERMUTATIONS = 1000
@@ -65,7 +65,12 @@ def target_maps(run: AuditRun, rows: np.ndarray, target: str, method: str = "gra
         return target_maps(run, rows, first, method) - target_maps(run, rows, second, method)
     if target in store.targets:
         return store.raw(rows, store.targets.index(target))
-    if target not in ("predicted", "label") or "alternative" in store.targets:
+    if target == "label" and store.targets == TWO_TARGETS:
+        label, predicted = (run.samples[name].iloc[rows] for name in ("label", "predicted"))
+        found = store.raw(rows, (label != predicted).to_numpy().astype(np.int64))
+        found[~label.isin(run.classes.names).to_numpy()] = np.nan
+        return found
+    if target not in ("predicted", "label") or store.targets == TWO_TARGETS:
         known = ", ".join(store.targets)
         raise InputError(f"{method} has no maps of {target!r}; it has those of: {known}.")
     position = {name: index for index, name in enumerate(store.targets)}
