@@ -7,6 +7,7 @@ Names are shown as text, whatever characters they hold.
 """
 
 from reports.figures.calibration import confidence, reliability
+from reports.figures.comparison import changes, confusion_change, gaps_side_by_side
 from reports.figures.confusion import confusable_pairs, confusion_matrix, per_class, probabilities
 from reports.figures.data import composition, image_quality, label_mix
 from reports.figures.groups import class_by_group, disparities, four_fifths, group_accuracy, group_metric
@@ -14,14 +15,17 @@ from reports.figures.saliency import mean_maps
 from reports.figures.theme import empty
 
 __all__ = [
+    "changes",
     "class_by_group",
     "composition",
     "confidence",
     "confusable_pairs",
+    "confusion_change",
     "confusion_matrix",
     "disparities",
     "empty",
     "four_fifths",
+    "gaps_side_by_side",
     "group_accuracy",
     "group_metric",
     "image_quality",

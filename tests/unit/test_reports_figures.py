@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit import calibration, confusion, fairness
+from audit.compare import Comparison, compare
 from audit.counts import Coded
 from audit.family import compare_groups
 from audit.standardise import label_mix
@@ -19,6 +20,7 @@ from faces.errors import InputError
 from reports import figures
 from reports.figures.heat import DARK_INK, LIGHT_INK
 from reports.figures.theme import THEMES, shown
+from tests.unit.stats_runs import predictions, run_of
 
 CLASSES = ("angry", "happy", "<b>sad</b>")
 ODD = "<a href='javascript:alert(1)'>x</a> & $y$ %{z}"
@@ -199,3 +201,35 @@ def test_cell_numbers_can_be_read_on_their_colour() -> None:
                     light = _luminance(start + step * (end - start))
                     inks = [_luminance([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in (DARK_INK, LIGHT_INK)]
                     assert max(_contrast(light, ink) for ink in inks) >= 4
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    folder = tmp_path_factory.mktemp("compared")
+    first, second = predictions(120, seed=1), predictions(120, seed=1)
+    second["predicted"] = predictions(120, worse=0.2, seed=2)["predicted"]
+    return compare(run_of(first, folder, "a"), run_of(second, folder, "b"))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_comparison_figures_hold_b_minus_a(comparison: Comparison, theme: str) -> None:
+    before, after = comparison.confusion_a, comparison.confusion_b
+    heat = figures.confusion_change(before, after, comparison.classes, theme=theme).data[0]
+    np.testing.assert_allclose(np.array(heat.z, dtype=float), (after - before) / before.sum(axis=1, keepdims=True))
+    assert heat.zmin == -heat.zmax
+    dots = figures.changes(comparison.per_class, "class", theme=theme).data[0]
+    np.testing.assert_allclose(dots.x, comparison.per_class["difference"])
+    assert dots.customdata[0] == {"label": comparison.per_class["class"].iloc[0]}
+    groups = figures.changes(comparison.groups, "group", theme=theme).data[0]
+    assert set(groups.customdata[0]) == {"attribute", "group"}
+    a, b, zero = figures.gaps_side_by_side(comparison.gaps, theme=theme).data
+    assert len(a.x) == len(b.x) > 0
+    assert list(zero.x) == [0, 0]
+
+
+def test_runs_without_common_groups_say_so(comparison: Comparison) -> None:
+    for figure in (
+        figures.changes(comparison.groups.iloc[:0], "group"),
+        figures.gaps_side_by_side(comparison.gaps.iloc[:0]),
+    ):
+        assert figure.layout.annotations[0].text
