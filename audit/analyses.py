@@ -63,7 +63,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
         *findings.model_findings(coded.counts(), tables["pairs"], coded.bins(), samples, trained_on),
         *findings.fairness_findings(comparisons, attributes),
         *findings.slice_findings(tables["slices"]),
-        *findings.label_findings(samples, issues is not None),
+        *findings.label_findings(samples, issues is not None, coded.counts()),
     )
     results = folder / "results"
     results.mkdir(exist_ok=True)
@@ -117,11 +117,12 @@ def _judge_labels(
     if not (np.isfinite(probabilities[:, 0]) & (labels >= 0)).any():
         return None
     content = samples["content_id"].to_numpy(dtype=object)
-    return label_issues(np.asarray(probabilities), labels, classes, embeddings, content=content)
+    seen = samples["seen_in_training"].to_numpy(dtype=bool) if "seen_in_training" in samples else None
+    return label_issues(np.asarray(probabilities), labels, classes, embeddings, content=content, seen=seen)
 
 
 def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues | None) -> pd.DataFrame:
-    nothing = np.full(len(samples), np.nan, dtype=np.float32)
+    nothing = np.full(len(samples), np.nan)
     return samples.assign(
         duplicate_group=copies["duplicate_group"].astype("Int64").reindex(samples.index),
         label_issue_score=nothing if issues is None else issues.score,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -23,6 +24,8 @@ from faces.dataset import UNKNOWN_LABEL, UNLABELLED, UNREADABLE
 
 MISCALIBRATED = 0.05
 LIKELY_WRONG = 0.5
+MOST_WRONG = 0.6
+"""A larger share of labels than this is not wrong in any data set that one would audit: the model is."""
 BEYOND = 0.01
 """An intersection is news only where it differs from the rest of each of its parts at this level."""
 DARK, BRIGHT, FLAT = 30.0, 225.0, 10.0
@@ -103,16 +106,51 @@ def _quality_findings(samples: pd.DataFrame) -> list[Finding]:
 def model_findings(
     counts: Counts, pairs: pd.DataFrame, bins: Tally | None, samples: pd.DataFrame, trained_on_known: bool
 ) -> list[Finding]:
-    """FV-M: classes in the wrong order, samples seen in training, confidence, the most confusable pair."""
+    """FV-M: classes in the wrong order, samples seen in training, confidence, the most confusable pair, no better
+    than chance."""
     if not counts.n:
         reason = "No image has both a label among the model's classes and a prediction, so nothing could be compared."
         return [Finding("FV-M001", "unchecked", "The model could not be judged", reason)]
+    order, chance = _order_finding(counts), _chance_finding(counts)
     return [
-        *_order_finding(counts),
+        *order,
         *_seen_finding(samples, trained_on_known),
         *_calibration_finding(bins),
-        *_pair_finding(pairs),
+        *(() if chance else _pair_finding(pairs)),
+        *(() if order else chance),
     ]
+
+
+def hits_by_chance(counts: Counts) -> float:
+    """How many predictions would be right if they were dealt out among the images (Cohen 1960)."""
+    matrix = counts.confusion
+    return float(matrix.sum(axis=1) @ matrix.sum(axis=0) / max(counts.n, 1))
+
+
+def beats_chance(counts: Counts) -> bool:
+    """Whether more predictions are right than dealing them out would give, by three standard deviations."""
+    n, hits, chance = counts.n, float(np.trace(counts.confusion)), hits_by_chance(counts)
+    seen = (counts.labelled.sum(axis=0) > 0).sum()
+    return bool(seen < 2 or hits - chance > 3 * np.sqrt(chance * (1 - chance / max(n, 1))))
+
+
+def _chance_finding(counts: Counts) -> list[Finding]:
+    if beats_chance(counts):
+        return []
+    n, predicted = counts.n, counts.confusion.sum(axis=0)
+    right = percent(np.trace(counts.confusion) / n)
+    if predicted.max() == n:
+        name = counts.classes[int(predicted.argmax())]
+        detail = (
+            f"All {images(n)} are predicted as {name}; {right} are right. Check the weights and the value range of "
+            "--input."
+        )
+        return [Finding("FV-M005", "high", "The model says the same of every image", detail, "/confusions")]
+    detail = (
+        f"{right} of {images(n)} are right, where dealing the same predictions out would get "
+        f"{percent(hits_by_chance(counts) / n)}. Check the weights, --classes, and the value range of --input."
+    )
+    return [Finding("FV-M005", "high", "The model is no better than chance", detail, "/confusions")]
 
 
 def _order_finding(counts: Counts) -> list[Finding]:
@@ -186,11 +224,18 @@ def _pair_finding(pairs: pd.DataFrame) -> list[Finding]:
 def fairness_findings(comparisons: Comparisons, attributes: tuple[str, ...]) -> list[Finding]:
     """FV-F: the worst group, further gaps, the clearest (group, class) cell; nothing where no gap stands out."""
     if not attributes:
-        reason = "Groups could not be compared, because the data has no attributes; join a table with --metadata."
+        reason = (
+            "Groups could not be compared, because no attribute was audited; join a table with --metadata, or name "
+            "attributes that the data has."
+        )
         return [Finding("FV-F001", "unchecked", "Groups could not be compared", reason, "/fairness")]
     ranges = comparisons.ranges
     if ranges.empty and comparisons.disparities["p_value"].isna().all():
-        reason = f"Groups could not be compared, because no attribute has two groups of at least {MIN_GROUP} images."
+        why = f"no attribute has two groups of at least {MIN_GROUP} images"
+        alone = comparisons.groups[~comparisons.groups["attribute"].str.contains(CROSS, regex=False)]
+        if (alone[alone["n"] >= MIN_GROUP].groupby("attribute").size() > 1).any():
+            why = "within each label every group is recognised always or never, which leaves nothing to test"
+        reason = f"Groups could not be compared, because {why}."
         return [Finding("FV-F001", "unchecked", "Groups could not be compared", reason, "/fairness")]
     gaps = ranked_gaps(comparisons)
     found = [_gap_finding(row, "FV-F001" if place == 0 else "FV-F002", gaps[0]) for place, row in enumerate(gaps)]
@@ -280,13 +325,21 @@ def slice_findings(slices: pd.DataFrame) -> list[Finding]:
     return [Finding("FV-F004", severity, f"A weak slice: {row['slice']}", detail, "/fairness")]
 
 
-def label_findings(samples: pd.DataFrame, judged: bool) -> list[Finding]:
-    """FV-L: how many labels look wrong."""
+def label_findings(samples: pd.DataFrame, judged: bool, counts: Counts | None = None) -> list[Finding]:
+    """FV-L: how many labels look wrong; ``counts`` of the whole set say whether the model can tell at all."""
     if not judged:
-        reason = "Labels could not be checked, because the run has predictions without probabilities."
-        return [Finding("FV-L001", "unchecked", "Labels could not be checked", reason)]
+        return _labels_unchecked("no image has both a label and probabilities")
+    if counts is not None and counts.n and class_order(counts.confusion, counts.classes) is not None:
+        return _labels_unchecked("the model's class order looks wrong")
+    if counts is not None and counts.n and not beats_chance(counts):
+        return _labels_unchecked("the model is no better than chance on these images")
     score = samples["label_issue_score"]
     wrong = samples[score > LIKELY_WRONG]
+    if len(wrong) > MOST_WRONG * score.notna().sum():
+        return _labels_unchecked(
+            f"by this model {whole(len(wrong))} of {images(int(score.notna().sum()))} would be labelled wrong, which "
+            "speaks against the model rather than the labels"
+        )
     if wrong.empty:
         return []
     worst = wrong["label"].value_counts()
@@ -298,6 +351,12 @@ def label_findings(samples: pd.DataFrame, judged: bool) -> list[Finding]:
     )
     severity = "high" if len(wrong) > 0.1 * score.notna().sum() else "medium"
     return [Finding("FV-L001", severity, "Labels that look wrong", detail, "/review")]
+
+
+def _labels_unchecked(why: str) -> list[Finding]:
+    return [
+        Finding("FV-L001", "unchecked", "Labels could not be checked", f"Labels could not be checked, because {why}.")
+    ]
 
 
 def _p(value: float) -> str:

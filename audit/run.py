@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from audit.saliency.shown import SampleMap
 
 SCHEMA_VERSION = 1
-NEEDED = ("samples.parquet", "probabilities.npy", "results")
-NEEDED_FACTS = ("data", "model", "classes", "attributes", "saliency")
+NEEDED = ("samples.parquet", "probabilities.npy")
+NEEDED_FACTS = ("classes", "attributes")
 """What every finished run has: files, and keys of its manifest."""
 
 
