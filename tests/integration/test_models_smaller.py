@@ -1,0 +1,103 @@
+"""Smaller classifiers: exported, quantised and pruned ones answer as they should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from faces.emotions import LabelSet
+from faces.errors import InputError
+from models import catalogue
+from models.classifier import Classifier, Preprocessing
+from models.load import load_classifier
+from models.smaller import export_onnx, prune, quantise
+
+NAMES = LabelSet(("angry", "happy", "sad"))
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    network = catalogue.build("tiny", 3).eval()
+    return Classifier(network, NAMES, Preprocessing(48, 48, 1, mean=(0.5,), std=(0.25,)), name="small")
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (64, 48, 48, 1), dtype=np.uint8)
+
+
+def answers(classifier: Classifier, pixels: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return classifier.logits(classifier.network(classifier.preprocessing.tensor(pixels))).softmax(dim=1).numpy()
+
+
+def opened(file: Path, told: str) -> Classifier:
+    """The file as a person opens it, with the options that were told."""
+    _, classes, _, given = told.split(" ")
+    return load_classifier(file, classes, given)
+
+
+def test_an_exported_file_gives_the_same_probabilities(
+    classifier: Classifier, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    told = export_onnx(classifier, tmp_path / "m.onnx")
+    assert told == "--classes angry,happy,sad --input 48x48,gray,0..255"
+    found = opened(tmp_path / "m.onnx", told)
+    assert np.abs(answers(found, pixels) - answers(classifier, pixels)).max() < 1e-5
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_colour_and_value_range_go_into_the_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = Preprocessing(48, 48, 3, low=-1, high=1)
+    classifier = Classifier(catalogue.build("tiny", 3, 3).eval(), NAMES, plain, name="colour")
+    told = export_onnx(classifier, tmp_path / "m.onnx")
+    images = np.random.default_rng(1).integers(0, 256, (5, 48, 48, 3), dtype=np.uint8)
+    assert np.abs(answers(opened(tmp_path / "m.onnx", told), images) - answers(classifier, images)).max() < 1e-5
+
+
+def test_int8_is_smaller_and_answers_nearly_the_same(
+    classifier: Classifier, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    export_onnx(classifier, tmp_path / "m.onnx")
+    told = quantise(classifier, pixels, tmp_path / "m8.onnx")
+    assert (tmp_path / "m8.onnx").stat().st_size < 0.5 * (tmp_path / "m.onnx").stat().st_size
+    found = answers(opened(tmp_path / "m8.onnx", told), pixels)
+    assert np.abs(found - answers(classifier, pixels)).max() < 0.1
+
+
+def test_pruning_zeroes_the_smallest_weights_and_leaves_the_original(classifier: Classifier) -> None:
+    pruned = prune(classifier, 0.5)
+
+    def wide(network: nn.Module) -> torch.Tensor:
+        found = [m.weight.detach().flatten() for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        return torch.cat(found)
+
+    before, after = wide(classifier.network), wide(pruned.network)
+    gone = after == 0
+    assert float(gone.float().mean()) == pytest.approx(0.5, abs=1e-3)
+    assert float(before[gone].abs().max()) <= float(before[~gone].abs().min())
+    assert torch.equal(after[~gone], before[~gone])
+    assert pruned.fingerprint != classifier.fingerprint
+    assert pruned.network.state_dict().keys() == classifier.network.state_dict().keys()
+    with pytest.raises(InputError, match=r"The share 1\.0 of weights cannot be pruned"):
+        prune(classifier, 1.0)
+
+
+class Unwritable(nn.Module):
+    """Does what no ONNX operator does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.eigvals(x[:, 0, :3, :3]).real
+
+
+def test_what_cannot_be_exported_says_so_and_leaves_no_file(classifier: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="The network of small cannot be written as ONNX"):
+        export_onnx(replace(classifier, network=Unwritable()), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
