@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from faces.errors import InputError
 
@@ -33,6 +33,7 @@ Model = Annotated[str | None, typer.Option(metavar="MODEL", help=MODEL_HELP)]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 Metadata = Annotated[Path | None, typer.Option(metavar="CSV", help="Sidecar joined by file name or sample id.")]
+Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="The label column of a table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Reviews = Annotated[str | None, typer.Option(metavar="URL", help="Database of decisions (RUN/reviews.sqlite).")]
 Moved = Annotated[Path | None, typer.Option(metavar="DATA", help="Where the run's data is now, if it was moved.")]
@@ -102,7 +103,7 @@ def demo(
 def inspect(
     data: Data,
     metadata: Metadata = None,
-    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="The label column of a table.")] = None,
+    label: Label = None,
     attributes: Annotated[str | None, typer.Option(metavar="a,b", help="Attributes to look at (default: all).")] = None,
     as_json: Json = False,
 ) -> None:
@@ -142,8 +143,9 @@ def train(
     fit(load_recipe(recipe), open_dataset(data), out, labels=labels, folds=folds, resume=resume)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def audit(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Run folder to write.")],
     data: Annotated[
         str | None, typer.Argument(metavar="DATA", help="Folder, archive, FER-2013 CSV or manifest.")
@@ -151,11 +153,15 @@ def audit(
     model: Model = None,
     predictions: Annotated[Path | None, typer.Option(metavar="CSV", help="Audit a table; no DATA or MODEL.")] = None,
     metadata: Metadata = None,
+    label: Label = None,
     split: Annotated[str | None, typer.Option(metavar="NAME", help="The part of the data to audit.")] = None,
     attributes: Annotated[str | None, typer.Option(metavar="a,b", help="Attributes to compare (default: all).")] = None,
     classes: Classes = None,
     model_input: Input = None,
     cam_layer: CamLayer = None,
+    committee: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL ...", help="Further models, asked about the labels alone.")
+    ] = None,
     allow_pickle: Pickle = False,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Audit only the first N images.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
@@ -163,6 +169,8 @@ def audit(
     """Audit a classifier on labelled faces, or a table of its predictions, and write a run folder."""
     from reports.terminal import print_findings
 
+    if context.args and not committee:
+        raise InputError(f"{context.args[0]!r} is one word too many; only DATA stands without an option: leave it out.")
     if predictions is not None:
         from audit.predictions import audit_predictions
         from faces.emotions import LabelSet
@@ -175,15 +183,17 @@ def audit(
     from audit import AuditOptions
     from audit import audit as run_audit
     from faces.readers import open_dataset
-    from models.load import load_classifier
+    from models.load import load_classifier, load_member
 
-    dataset = open_dataset(data, metadata).select(split, limit)
+    dataset = open_dataset(data, metadata, label).select(split, limit)
     for note in dataset.notes:
         print(note)
     classifier = load_classifier(model, classes, model_input, cam_layer, allow_pickle=allow_pickle)
     for note in classifier.card.get("notes", ()):
         print(f"the model: {note}")
-    print_findings(run_audit(dataset, classifier, AuditOptions(attributes=names(attributes), resume=resume), out))
+    jury = [load_member(member, classes, model_input, allow_pickle) for member in (*(committee or ()), *context.args)]
+    options = AuditOptions(attributes=names(attributes), resume=resume)
+    print_findings(run_audit(dataset, classifier, options, out, jury))
 
 
 @app.command()
@@ -202,12 +212,13 @@ def report(
     run: RunFolder,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")],
     faces: Annotated[bool, typer.Option("--faces", help="Show faces in the report.")] = False,
+    data: Moved = None,
 ) -> None:
     """Write a run up: report.html, report.pdf, report.json and model_card.md."""
     from audit.run import AuditRun
     from reports.fairness_report import write_report
 
-    for path in write_report(AuditRun.open(run), out, faces=faces):
+    for path in write_report(AuditRun.open(run), out, faces=faces, data=data):
         print(path)
 
 
@@ -339,21 +350,41 @@ def models() -> None:
 
 
 def main() -> None:
-    """Run the command; an InputError becomes one sentence on standard error and exit code 2."""
+    """Run the command; wrong input or a wrong call becomes one sentence on standard error and exit code 2."""
     try:
-        app(standalone_mode=True)
+        sys.exit(app(standalone_mode=False) or 0)
     except InputError as error:
-        print(f"facevalue: {error}", file=sys.stderr)
-        sys.exit(2)
+        refuse(str(error))
+    except TyperException as error:
+        refuse(sentence_of(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        if not error.filename:
             raise
-        where = f" {error.filename}" if error.filename else ""
-        print(f"facevalue: cannot write{where}: {error.strerror}; free space or choose another place.", file=sys.stderr)
-        sys.exit(2)
+        reason = error.strerror or str(error)
+        refuse(
+            f"{error.filename} cannot be read or written ({reason}); check the path, the permission and the space left."
+        )
+
+
+def sentence_of(error: TyperException) -> str:
+    """What is wrong with the call, and where its options are described; the help itself where no verb was given."""
+    context = getattr(error, "ctx", None)
+    text = " ".join(str(getattr(error, "format_message", lambda: error)()).split())
+    if context is None or not text:
+        return text or str(error)
+    param = getattr(error, "param", None)
+    words = sys.argv[1:]
+    given = next((words[at + 1] for at in range(len(words) - 1) if param and words[at] in param.opts), None)
+    value = f" ({given!r} was given)" if given is not None and given not in text else ""
+    return f"{text.rstrip('.')}{value}; `{context.command_path} --help` lists what can be passed."
+
+
+def refuse(sentence: str) -> None:
+    print(f"facevalue: {sentence}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     embeddings = _embeddings(folder)
     samples = pd.read_parquet(folder / "samples.parquet")
     copies = duplicates.exact_groups(samples)
-    issues = _judge_labels(samples, probabilities, embeddings, classes)
+    issues = _judge_labels(samples, probabilities, embeddings, classes, _committee(folder))
     samples = _finished(samples, copies, issues)
     coded = Coded.of(samples, classes, attributes, probabilities)
     terms = Terms.of(coded, manifest.get("options"))
@@ -109,16 +110,28 @@ def _embeddings(folder: Path) -> np.ndarray | None:
     return np.load(path, mmap_mode="r") if path.is_file() else None
 
 
+def _committee(folder: Path) -> list[np.ndarray]:
+    """The probabilities (N, K) of each member of the committee, if one was asked."""
+    path = folder / "committee.npy"
+    return list(np.load(path).swapaxes(0, 1)) if path.is_file() else []
+
+
 def _judge_labels(
-    samples: pd.DataFrame, probabilities: np.ndarray, embeddings: np.ndarray | None, classes: tuple[str, ...]
+    samples: pd.DataFrame,
+    probabilities: np.ndarray,
+    embeddings: np.ndarray | None,
+    classes: tuple[str, ...],
+    committee: Sequence[np.ndarray],
 ) -> LabelIssues | None:
     """None where there is not one row with probabilities and a label."""
-    labels = pd.Categorical(samples["label"], categories=classes).codes.astype(np.int64)
+    labels = pd.Index(classes).get_indexer(samples["label"])
     if not (np.isfinite(probabilities[:, 0]) & (labels >= 0)).any():
         return None
     content = samples["content_id"].to_numpy(dtype=object)
     seen = samples["seen_in_training"].to_numpy(dtype=bool) if "seen_in_training" in samples else None
-    return label_issues(np.asarray(probabilities), labels, classes, embeddings, content=content, seen=seen)
+    return label_issues(
+        np.asarray(probabilities), labels, classes, embeddings, content=content, committee=committee, seen=seen
+    )
 
 
 def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues | None) -> pd.DataFrame:

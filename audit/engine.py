@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,9 @@ from audit.jsonsafe import as_json
 from audit.manifest import describe, first_difference
 from audit.merging import merge
 from audit.options import AuditOptions
-from audit.run import AuditRun
+from audit.run import AuditRun, findings_json
+from audit.saliency.analyses import saliency_findings
+from audit.saliency.study import Study, study_maps
 from audit.scoring import Scored, score
 from audit.shards import Shard, writing
 from faces.attributes import measure
@@ -33,24 +35,31 @@ MANIFEST, PARTS, PLAN = "manifest.json", "parts", "plan.json"
 
 
 def audit(
-    dataset: FaceDataset, classifier: Classifier, options: AuditOptions | None = None, out: Path | str = "run"
+    dataset: FaceDataset,
+    classifier: Classifier,
+    options: AuditOptions | None = None,
+    out: Path | str = "run",
+    committee: Sequence[Classifier] = (),
 ) -> AuditRun:
     """Audit a classifier on labelled faces into the folder ``out``, and open the finished run.
 
+    A ``committee`` of further classifiers of the same classes is asked about the labels alone: its probabilities are
+    averaged with the classifier's as evidence for label issues, every other figure stays the classifier's.
     Raises InputError for a folder that is in use, unknown attributes, classes that do not meet, a model whose outputs
     are not finite, and a folder that cannot be written. What was done by then is kept for ``options.resume``.
     """
     options, out = options or AuditOptions(), Path(out)
     dataset = _judged_by(dataset, classifier)
     options = _settled(options, dataset, classifier)
-    head = describe(dataset, classifier, options, out)
+    _check_committee(committee, classifier)
+    head = describe(dataset, classifier, options, out, committee)
     if _is_finished(out, head, options.resume):
         return AuditRun.open(out)
     plan = shards.plan(len(dataset), options.shard_size)
     with writing(out):
         (out / PARTS).mkdir(parents=True, exist_ok=True)
         shards.write_whole(out / PARTS / PLAN, as_json(head))
-    _score_shards(dataset, classifier, options, plan, out)
+    _score_shards(dataset, classifier, options, plan, out, committee)
     _finish(dataset, classifier, head, plan, out)
     return AuditRun.open(out)
 
@@ -67,6 +76,15 @@ def _judged_by(dataset: FaceDataset, classifier: Classifier) -> FaceDataset:
             "order, with --classes."
         )
     return dataset.with_classes(classifier.labels)
+
+
+def _check_committee(committee: Sequence[Classifier], classifier: Classifier) -> None:
+    for member in committee:
+        if set(member.labels) != set(classifier.labels):
+            raise InputError(
+                f"The committee's model {member.path or member.name} has the classes {', '.join(member.labels)}; those "
+                f"of the audited model were expected ({', '.join(classifier.labels)}): leave it out of --committee."
+            )
 
 
 def _settled(options: AuditOptions, dataset: FaceDataset, classifier: Classifier) -> AuditOptions:
@@ -126,7 +144,12 @@ def _read(file: Path) -> dict | None:
 
 
 def _score_shards(
-    dataset: FaceDataset, classifier: Classifier, options: AuditOptions, plan: tuple[Shard, ...], out: Path
+    dataset: FaceDataset,
+    classifier: Classifier,
+    options: AuditOptions,
+    plan: tuple[Shard, ...],
+    out: Path,
+    committee: Sequence[Classifier],
 ) -> None:
     """Every shard that is not yet there whole."""
     with _progress(len(dataset), options.progress) as advance:
@@ -134,24 +157,29 @@ def _score_shards(
             file = shard.file(out / PARTS)
             if shards.read_note(file) is None:
                 started = time.perf_counter()
-                arrays, timing = _score_shard(dataset, classifier, options, shard)
+                arrays, timing = _score_shard(dataset, classifier, options, shard, committee)
                 with writing(out, f" after {shard.start} of {len(dataset)} images"):
                     shards.write_shard(file, arrays, {**timing, "total_s": time.perf_counter() - started})
             advance(len(shard.rows))
 
 
 def _score_shard(
-    dataset: FaceDataset, classifier: Classifier, options: AuditOptions, shard: Shard
+    dataset: FaceDataset,
+    classifier: Classifier,
+    options: AuditOptions,
+    shard: Shard,
+    committee: Sequence[Classifier],
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Arrays of a shard. Of all its rows: ``content_id``, ``reason`` and ``measured`` (n, 3); of those that could be
 
-    read, ``rows`` (m,): ``probabilities``, ``embeddings``, and by method ``maps NAME`` and ``scale NAME``.
+    read, ``rows`` (m,): ``probabilities``, ``embeddings``, and by method ``maps NAME`` and ``scale NAME``; with a
+    committee its ``committee`` (m, members, K).
     """
     labels = classifier.labels.encode(dataset.samples["label"])
     ids = dataset.samples["sample_id"].to_numpy(dtype=object)
     identity, reasons, measured = [], [], []
     readable: list[int] = []
-    waiting: list[np.ndarray] = []
+    waiting: list[list[np.ndarray]] = []
     scored: list[tuple[dict[str, np.ndarray], dict[str, float]]] = []
     for row, image in dataset.stream(shard.rows):
         if isinstance(image, UnreadableImage):
@@ -163,13 +191,16 @@ def _score_shard(
             reasons.append("")
             measured.append(measure(image))
             readable.append(row)
-            waiting.append(classifier.preprocessing.fit(image))
+            waiting.append([one.preprocessing.fit(image) for one in (classifier, *committee)])
         if waiting and ((row + 1 - shard.start) % options.batch_size == 0 or row + 1 == shard.stop):
             rows = readable[-len(waiting) :]
-            batch = score(classifier, np.stack(waiting), options.saliency, labels[rows], ids[rows])
+            fitted, *others = (np.stack(pixels) for pixels in zip(*waiting, strict=True))
+            batch = score(classifier, fitted, options.saliency, labels[rows], ids[rows])
             if not scored:
-                _check_maps(classifier, batch, np.stack(waiting[:2]))
+                _check_maps(classifier, batch, fitted[:2])
             scored.append(_packed(batch))
+            if committee:
+                scored[-1][0]["committee"] = _asked(committee, others, classifier, ids[rows])
             waiting = []
     arrays = {name: np.concatenate([one[name] for one, _ in scored]) for name in (scored[0][0] if scored else ())}
     arrays |= {
@@ -179,6 +210,17 @@ def _score_shard(
         "rows": np.array(readable, dtype=np.int64),
     }
     return arrays, {name: sum(times[name] for _, times in scored) for name in ("inference_s", "pass_s")}
+
+
+def _asked(
+    committee: Sequence[Classifier], batches: list[np.ndarray], classifier: Classifier, ids: np.ndarray
+) -> np.ndarray:
+    """float32 (n, members, K): what each member says of its own batch, columns in the order of the classifier's."""
+    said = []
+    for member, pixels in zip(committee, batches, strict=True):
+        columns = [member.labels.index(name) for name in classifier.labels]
+        said.append(score(member, pixels, (), names=ids).probabilities[:, columns])
+    return np.stack(said, axis=1)
 
 
 def _packed(batch: Scored) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -225,6 +267,9 @@ def _finish(dataset: FaceDataset, classifier: Classifier, head: dict, plan: tupl
             ],
         }
         analyse(out, manifest, head["seed"])
+        run = AuditRun(out, manifest)
+        study_maps(Study(run, classifier, dataset, head["seed"]), head["options"]["check_maps"])
+        (out / "findings.json").write_text(findings_json((*run.findings, *saliency_findings(run))))
         timing = {name: sum(note["timing"].get(name, 0.0) for note in notes) for name in ("inference_s", "pass_s")}
         total = sum(note["timing"]["total_s"] for note in notes) + time.perf_counter() - started
         finished_at = pd.Timestamp.now(tz="UTC").isoformat(timespec="seconds")

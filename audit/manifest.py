@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +29,13 @@ SAME = {
 """What must be equal for a run to be gone on with; paths may change, the data may have moved."""
 
 
-def describe(dataset: FaceDataset, classifier: Classifier, options: AuditOptions, out: Path) -> dict:
+def describe(
+    dataset: FaceDataset,
+    classifier: Classifier,
+    options: AuditOptions,
+    out: Path,
+    committee: Sequence[Classifier] = (),
+) -> dict:
     """JSON-safe: schema, data, model, classes, attributes, options, versions and seed. Equal input, equal result."""
     data = {
         "kind": dataset.provenance.kind,
@@ -63,6 +70,8 @@ def describe(dataset: FaceDataset, classifier: Classifier, options: AuditOptions
                 "saliency": list(options.saliency),
                 "batch_size": options.batch_size,
                 "shard_size": options.shard_size,
+                "check_maps": options.check_maps,
+                "committee": [{"name": member.name, "fingerprint": member.fingerprint} for member in committee],
             },
             "seed": options.seed,
             "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},

@@ -43,6 +43,14 @@ def load_classifier(
     return _adjusted(opened, request) if isinstance(opened, Classifier) else classifier(opened, request)
 
 
+def load_member(
+    spec: str, classes: str | None = None, input: str | None = None, allow_pickle: bool = False
+) -> Classifier:
+    """A classifier of a committee: a checkpoint folder names its own classes and input, others are told them."""
+    own = not _is_form(spec) and Path(spec).expanduser().is_dir()
+    return load_classifier(spec, None if own else classes, None if own else input, None, allow_pickle)
+
+
 def load_again(model: dict[str, Any], run: Path, spec: str | None = None, allow_pickle: bool = False) -> Classifier:
     """The classifier that a run was made with: ``model`` is that part of its manifest, ``run`` its folder.
 
@@ -122,7 +130,7 @@ def sniff(path: Path) -> str:
         return "keras"
     if zipfile.is_zipfile(path):
         return _sniff_archive(path)
-    if is_safetensors(path) or head.startswith(b"\x80"):
+    if is_safetensors(path) or path.suffix.lower() == ".safetensors" or head.startswith(b"\x80"):
         return "weights"
     if head.startswith(b"\x08") or path.suffix.lower() == ".onnx":  # protobuf's first field, the IR version
         return "onnx"
