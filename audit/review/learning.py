@@ -78,6 +78,9 @@ class Learner:
         self._odds = logit(np.clip(np.asarray(score, dtype=np.float64)[self.judged], 1e-4, 1 - 1e-4))
         self._suggested = np.asarray(suggested, dtype=object)[self.judged]
         self._groups = groups.iloc[self.judged]
+        self._mine = np.vstack(
+            [self._labels == name for name in self.classes] + [np.ones(len(self.judged), dtype=bool)]
+        )
 
     @cached_property
     def _features(self) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +107,7 @@ class Learner:
         score[self.judged] = chance
         low, expected, high = self._wrong(chance, ~decided, np.linalg.inv(curvature))
         rates = tuple(
-            self._rate(name, truth, decided, (expected[at], low[at], high[at])) for at, name in enumerate(self.classes)
+            self._rate(at, truth, decided, (expected[at], low[at], high[at])) for at in range(len(self.classes))
         )
         return Learned(score, rates, (float(expected[-1]), float(low[-1]), float(high[-1])))
 
@@ -113,15 +116,15 @@ class Learner:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How many labels of some rows are wrong: low, expected and high (95%, delta method over the effects), each
         (K + 1,), by class and in all."""
-        mine = np.vstack([self._labels == name for name in self.classes] + [np.ones(len(rows), dtype=bool)]) & rows
+        mine = self._mine & rows
         variance = mine * (chance * (1 - chance))
         slope = variance @ self._features[0]
         width = 1.96 * np.sqrt(np.einsum("kf,fg,kg->k", slope, covariance, slope) + variance.sum(axis=1))
         expected = mine @ chance
         return np.maximum(expected - width, 0), expected, np.minimum(expected + width, mine.sum(axis=1))
 
-    def _rate(self, name: str, truth: np.ndarray, decided: np.ndarray, left: tuple[float, float, float]) -> ClassRate:
-        mine = self._labels == name
+    def _rate(self, at: int, truth: np.ndarray, decided: np.ndarray, left: tuple[float, float, float]) -> ClassRate:
+        name, mine = self.classes[at], self._mine[at]
         total = int(mine.sum())
         known = float(truth[mine & decided].sum())
         if not total:

@@ -127,8 +127,8 @@ class ReviewService:
         """Hold pictures for a reviewer for ``claim_seconds``; returns those that were free."""
         with self._lock:
             contents = {self.evidence.content[self._row(name)]: name for name in sample_ids}
-            slots = [self._slots(self._row(name), reviewer) for name in contents.values()]
-        granted = self.store.claim(list(contents), reviewer, slots, self.claim_seconds)
+            decided = [set(self._opinions(self._row(name))) for name in contents.values()]
+        granted = self.store.claim(list(contents), reviewer, decided, self.overlap, self.claim_seconds)
         return [contents[content] for content in granted]
 
     def item(self, sample_id: str) -> ReviewItem:
@@ -235,7 +235,6 @@ class ReviewService:
         """
         decision = self._decision(sample_id, action, reviewer, new_label, soft, reason, shown, id or uuid.uuid4().hex)
         self.store.append(decision)
-        self._made(reviewer, [decision])
         return decision
 
     def decide_many(
@@ -254,7 +253,6 @@ class ReviewService:
             for name, own in zip(sample_ids, ids or [uuid.uuid4().hex for _ in sample_ids], strict=True)
         ]
         self.store.append(*decisions)
-        self._made(reviewer, decisions)
         return decisions
 
     def undo(self, reviewer: str, decision_id: str | None = None) -> Decision | None:
@@ -309,9 +307,6 @@ class ReviewService:
         )  # fmt: skip
         return check(made, self.run.classes)
 
-    def _made(self, reviewer: str, decisions: Sequence[Decision]) -> None:
-        self.store.release(reviewer, [decision.content_id for decision in decisions])
-
     def _row(self, sample_id: str) -> int:
         try:
             return self.run.row_of[sample_id]
@@ -329,27 +324,27 @@ class ReviewService:
             self._outcome[self.evidence.rows_of.get(decision.key, [])] = np.mean(given) if given else np.nan
 
     def _open(self, rows: np.ndarray, reviewer: str, kind: str) -> Iterator[int]:
-        """Rows this reviewer may still decide, the first of each picture and label."""
+        """Rows this reviewer may still decide, the first of each picture and label.
+
+        A picture is spoken for by those who decided it and those who hold it. Claims outlast the decision, so that a
+        reader who has not seen the decision yet still meets the claim.
+        """
         held = self.store.claimed_by_others(reviewer)
         seen: set[Key] = set()
         for row in rows.tolist():
             key = (self.evidence.content[row], self.evidence.labels[row])
-            if key in seen:
+            if key in seen or reviewer in self._standing.of(key):
                 continue
             seen.add(key)
-            room = self._slots(row, reviewer) if kind != "disagreements" else self._unless_mine(key, reviewer)
-            if room > held.get(key[0], 0):
+            # A disagreement is settled by whoever comes: all that decided it before do not count.
+            decided = set() if kind == "disagreements" else self._opinions(row)
+            if len(decided | held.get(key[0], set())) < self.overlap:
                 yield row
 
-    def _slots(self, row: int, reviewer: str) -> int:
-        """How many more reviewers a picture needs; 0 where this one has decided it."""
+    def _opinions(self, row: int) -> set[str]:
+        """The reviewers who decided the picture and label of a row, skips left out."""
         given = self._standing.of((self.evidence.content[row], self.evidence.labels[row]))
-        if reviewer in given:
-            return 0
-        return max(0, self.overlap - sum(decision.action != SKIP for decision in given.values()))
-
-    def _unless_mine(self, key: Key, reviewer: str) -> int:
-        return 0 if reviewer in self._standing.of(key) else 1
+        return {reviewer for reviewer, decision in given.items() if decision.action != SKIP}
 
 
 def _pace(decisions: Sequence[Decision]) -> float | None:

@@ -7,9 +7,10 @@ again changes nothing, so a client may retry.
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager, nullcontext
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class ReviewStore:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        # SQLite lets one writer in at a time and the others knock at growing intervals; waiting in line is quicker.
+        self._line = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self._insert = sqlite_insert if engine.dialect.name == "sqlite" else postgresql_insert
 
     @classmethod
@@ -113,22 +116,24 @@ class ReviewStore:
         """Every decision and undo, in order."""
         return [decision for _, decision in self.decisions()]
 
-    def claim(self, contents: Sequence[str], reviewer: str, slots: Sequence[int], seconds: float) -> list[str]:
-        """Reserve pictures for a reviewer for some time; those that others hold are left out of the answer.
+    def claim(
+        self, contents: Sequence[str], reviewer: str, decided: Sequence[Set[str]], overlap: int, seconds: float
+    ) -> list[str]:
+        """Reserve pictures for a reviewer for some time; returns those that are not spoken for.
 
-        ``slots[i]`` is how many reviewers may hold ``contents[i]`` at once. A reviewer's own claim is renewed.
+        ``decided[i]`` are the reviewers who decided ``contents[i]``; together with those who hold it there may be
+        ``overlap``. A reviewer's own claim is renewed.
         """
         now = time.time()
         with self._writing() as connection:
             connection.execute(sa.delete(_CLAIMS).where(_CLAIMS.c.expires < now))
             held = self._held(connection, contents)
             granted = []
-            for content, places in zip(contents, slots, strict=True):
+            for content, done in zip(contents, decided, strict=True):
                 taken = held.get(content, {})
-                mine = next((slot for slot, holder in taken.items() if holder == reviewer), None)
-                slot = mine if mine is not None else next((s for s in range(places) if s not in taken), None)
-                if slot is not None:
-                    granted.append((content, slot))
+                if len((done | set(taken.values())) - {reviewer}) < overlap:
+                    mine = (slot for slot, holder in taken.items() if holder == reviewer)
+                    granted.append((content, next(mine, max(taken, default=-1) + 1)))
             rows = [{"content_id": c, "slot": s, "reviewer": reviewer, "expires": now + seconds} for c, s in granted]
             if rows:
                 statement = self._insert(_CLAIMS)
@@ -140,23 +145,16 @@ class ReviewStore:
                 )
         return [content for content, _ in granted]
 
-    def release(self, reviewer: str, contents: Sequence[str] | None = None) -> None:
-        """Give up a reviewer's claims (all of them, or those on some pictures)."""
-        condition = _CLAIMS.c.reviewer == reviewer
-        if contents is not None:
-            condition &= _CLAIMS.c.content_id.in_(contents)
-        with self._writing() as connection:
-            connection.execute(sa.delete(_CLAIMS).where(condition))
-
-    def claimed_by_others(self, reviewer: str) -> dict[str, int]:
-        """How many other reviewers hold each picture just now, by content_id."""
-        query = (
-            sa.select(_CLAIMS.c.content_id, sa.func.count())
-            .where(_CLAIMS.c.reviewer != reviewer, _CLAIMS.c.expires >= time.time())
-            .group_by(_CLAIMS.c.content_id)
+    def claimed_by_others(self, reviewer: str) -> dict[str, set[str]]:
+        """Which other reviewers hold each picture just now, by content_id."""
+        query = sa.select(_CLAIMS.c.content_id, _CLAIMS.c.reviewer).where(
+            _CLAIMS.c.reviewer != reviewer, _CLAIMS.c.expires >= time.time()
         )
+        held: dict[str, set[str]] = {}
         with self._reading() as connection:
-            return {content: int(n) for content, n in connection.execute(query)}
+            for content, holder in connection.execute(query):
+                held.setdefault(content, set()).add(holder)
+        return held
 
     def _held(self, connection: sa.Connection, contents: Iterable[str]) -> dict[str, dict[int, str]]:
         held: dict[str, dict[int, str]] = {}
@@ -183,6 +181,7 @@ class ReviewStore:
         """A transaction that no other writer is inside of; on disk once this ends without an error."""
         with (
             self._answering("nothing was recorded"),
+            self._line,
             self._engine.connect().execution_options(writing=True) as connection,
             connection.begin(),
         ):
