@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -52,9 +53,7 @@ def build(
     if name not in OWN:
         _known_to_timm(name)
         if members > 1 or mirrored:
-            raise InputError(
-                f"Only networks of ours can be fused or mirrored, and {name!r} is timm's; name one of {', '.join(OWN)}."
-            )
+            require_own(name)
         network = _from_timm(name, classes, channels, pretrained == TIMM_DOWNLOAD, size)
     else:
         if pretrained == TIMM_DOWNLOAD:
@@ -63,6 +62,14 @@ def build(
     if pretrained and pretrained != TIMM_DOWNLOAD:
         take_weights(network, Path(pretrained))
     return network
+
+
+def require_own(name: str) -> None:
+    """Raises InputError where ``name`` is not ours: only ours can be fused or mirrored."""
+    if name not in OWN:
+        raise InputError(
+            f"Only networks of ours can be fused or mirrored, and {name!r} is timm's; name one of {', '.join(OWN)}."
+        )
 
 
 def _own(name: str, classes: int, channels: int, members: int, mirrored: bool) -> nn.Module:
@@ -80,7 +87,8 @@ def take_weights(network: nn.Module, file: Path) -> int:
     if not file.is_file():
         raise InputError(f"The pretrained weights {file} are not there; give the path of a .safetensors or .pt file.")
     own = network.state_dict()
-    found = rename(read_weights(file), list(own))
+    state = read_weights(file)
+    found = rename(state if isinstance(state, dict) else state.state_dict(), list(own))
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if 2 * len(fitting) < len(own):
         raise InputError(
@@ -124,7 +132,9 @@ def _from_timm(name: str, classes: int, channels: int, download: bool, size: int
     import timm
 
     known = timm.get_pretrained_cfg(name)
-    fixed = {"img_size": size} if size is not None and known is not None and known.fixed_input_size else {}
+    fixed: dict[str, Any] = (
+        {"img_size": size} if size is not None and known is not None and known.fixed_input_size else {}
+    )
     try:
         return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **fixed)
     except Exception as reason:  # a download or a builder may raise anything

@@ -134,10 +134,9 @@ def read_card(folder: Path | str) -> dict[str, Any]:
 
 
 def _preprocessing(folder: Path, fields: dict[str, Any]) -> Preprocessing:
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     try:
-        return Preprocessing(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        )
+        return Preprocessing(**given)
     except TypeError as reason:
         raise InputError(f"The card in {folder} has preprocessing that is not understood ({reason}).") from reason
 

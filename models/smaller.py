@@ -29,6 +29,9 @@ OPSET = 17
 class FromPixels(nn.Module):
     """``classifier.network`` with its preprocessing inside: float32 (N, C, H, W) of 0..255 to logits (N, K)."""
 
+    scale: torch.Tensor
+    shift: torch.Tensor
+
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
         given = classifier.preprocessing

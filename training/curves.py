@@ -57,6 +57,6 @@ def _panel(table: pd.DataFrame, columns: list[str], title: str, left: int) -> st
     for index, name in enumerate(columns):
         points = " ".join(place(epoch, value) for epoch, value in table[["epoch", name]].itertuples(index=False))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"/>')
-        x = left + WIDTH - MARGIN - 90 * (len(columns) - index)
-        parts.append(f'<text x="{x + 90}" y="18" text-anchor="end" fill="{COLOURS[name]}">{name}</text>')
+        right = left + WIDTH - MARGIN - 90 * (len(columns) - index - 1)
+        parts.append(f'<text x="{right}" y="18" text-anchor="end" fill="{COLOURS[name]}">{name}</text>')
     return "".join(parts)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from safetensors.torch import save_file
 
+from training.learner import Learner
 from training.schedule import Clock
 
 LAST, BEST = "last.ckpt", "best.safetensors"
@@ -39,7 +40,7 @@ class Keeper(Callback):
         self.best, self.best_epoch, self.history = state["best"], state["best_epoch"], state["history"]
         self.clock.go_on_from(state["seconds"])
 
-    def on_train_epoch_end(self, trainer: Trainer, learner: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, learner: Learner) -> None:  # type: ignore[override]
         figures = {name: round(float(trainer.callback_metrics[name]), 5) for name in LOGGED}
         self.history.append({"epoch": trainer.current_epoch, **figures, "seconds": round(self.clock.seconds, 1)})
         if trainer.is_global_zero:
@@ -56,7 +57,7 @@ class Keeper(Callback):
             (self.folder / f"{LAST}.part").replace(self.folder / LAST)
         trainer.should_stop = trainer.should_stop or self.over
 
-    def on_train_start(self, trainer: Trainer, learner: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, learner: Learner) -> None:  # type: ignore[override]
         trainer.should_stop = self.over
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -57,6 +58,9 @@ class Order(Sampler):
 
 class Learner(LightningModule):
     """Trains ``network`` on ``training`` and judges the averaged weights on ``validation``."""
+
+    margins: torch.Tensor
+    visits: torch.Tensor
 
     def __init__(
         self,
@@ -124,7 +128,7 @@ class Learner(LightningModule):
         for module in self.fixed:
             module.eval()
         share = rate_share(self.progress, self.recipe.learn.schedule, self.recipe.learn.warmup)
-        for group in self.optimizers().param_groups:
+        for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = group["initial_lr"] * share
 
     def training_step(self, batch: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
@@ -165,7 +169,7 @@ class Learner(LightningModule):
         logits = self.average(self.normalised(images.float()))
         right = (logits.argmax(dim=1) == targets.argmax(dim=1)).float().mean()
         loss = nn.functional.cross_entropy(logits, targets)
-        shared = {"on_epoch": True, "prog_bar": True, "batch_size": len(images), "sync_dist": True}
+        shared: dict[str, Any] = {"on_epoch": True, "prog_bar": True, "batch_size": len(images), "sync_dist": True}
         self.log("val_accuracy", right, **shared)
         self.log("val_loss", loss, **shared)
 

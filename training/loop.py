@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from torch import nn
 
 from models import catalogue
 from models.classifier import Preprocessing
-from models.networks import fused, mirrored
+from models.networks import Pooled, fused, mirrored
 from training.folds import held_out
 from training.keeper import BEST, LAST, Keeper
 from training.learner import Learner
@@ -76,22 +77,25 @@ def run_members(
     recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
 ) -> tuple[nn.Module, Outcome]:
     """As :func:`run`; several members are each trained from their own seed and fused, and mirrored where wanted."""
+    if recipe.model.members == 1 and not recipe.model.mirrored:
+        return run(recipe, preprocessing, training, validation, work, progress)
+    catalogue.require_own(recipe.model.network)
     if recipe.model.members == 1:
         network, outcome = run(recipe, preprocessing, training, validation, work, progress)
-        return (mirrored(network) if recipe.model.mirrored else network), outcome
-    networks, outcomes = [], []
+        return mirrored(cast(Pooled, network)), outcome
+    members, outcomes = [], []
     for index in range(recipe.model.members):
         folder = work / f"member-{index}"
         folder.mkdir(exist_ok=True)
         learn = recipe.learn.model_copy(update={"seed": recipe.learn.seed + index})
         own = recipe.model_copy(update={"learn": learn})
         network, outcome = run(own, preprocessing, training, validation, folder, progress)
-        networks.append(network)
+        members.append(cast(Pooled, network))
         outcomes.append(outcome)
     curves = pd.concat([outcome.curves.assign(member=index) for index, outcome in enumerate(outcomes)])
     margins = np.stack([outcome.margins for outcome in outcomes]).mean(axis=0)
-    network = mirrored(fused(networks)) if recipe.model.mirrored else fused(networks)
-    return network, Outcome(curves, outcomes[0].chosen, sum(outcome.seconds for outcome in outcomes), margins)
+    whole = mirrored(fused(members)) if recipe.model.mirrored else fused(members)
+    return whole, Outcome(curves, outcomes[0].chosen, sum(outcome.seconds for outcome in outcomes), margins)
 
 
 def divided(faces: Faces, recipe: Recipe) -> tuple[Faces, Faces]:

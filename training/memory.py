@@ -77,7 +77,8 @@ def in_memory(dataset: FaceDataset, labels: LabelSet, preprocessing: Preprocessi
     rows = np.flatnonzero((codes >= 0) & (dataset.samples["status"] == "ok").to_numpy())
     size = (len(rows), preprocessing.height, preprocessing.width, preprocessing.channels)
     pixels = np.empty(size, dtype=np.uint8)
-    content, kept = [], []
+    content: list[str] = []
+    kept: list[int] = []
     for row, image in dataset.stream(rows):
         if isinstance(image, UnreadableImage):
             continue

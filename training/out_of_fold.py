@@ -84,6 +84,6 @@ def _judged(
     classifier = Classifier(network.eval(), faces.labels, preprocessing)
     names = ("probabilities", "embeddings")
     found = dict(zip(names, figures.answers(classifier, faces.take(np.flatnonzero(fold == index)).images), strict=True))
-    np.savez(work / f"part-{RESULT}", **found)
+    np.savez(work / f"part-{RESULT}", probabilities=found["probabilities"], embeddings=found["embeddings"])
     (work / f"part-{RESULT}").replace(work / RESULT)
     return found

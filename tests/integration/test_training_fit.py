@@ -131,6 +131,12 @@ def test_a_mirrored_checkpoint_is_derived_and_measured_again(trained: Path, tmp_
         derive(trained, mirrored, "mirrored", quarters(), tmp_path / "model")
 
 
+def test_networks_that_are_not_ours_are_refused_before_they_are_trained(tmp_path: Path) -> None:
+    theirs = recipe().model_copy(update={"model": Network(network="resnet18", mirrored=True)})
+    with pytest.raises(InputError, match="Only networks of ours can be fused or mirrored, and 'resnet18'"):
+        train(theirs, quarters(), tmp_path / "model", progress=False)
+
+
 def test_groups_to_balance_must_be_a_column(tmp_path: Path) -> None:
     data = Data(validation=0.2, balance_groups="age")
     with pytest.raises(InputError, match="balances the groups of 'age', which is no column of the data"):
