@@ -30,6 +30,8 @@ MINUS = "-minus-"
 OWN, SHARED = "own", "shared"
 SCALINGS = (OWN, SHARED)
 THUMBNAIL = 224
+TABLE = "predictions"
+"""The kind of data that brings no images."""
 SMOOTH = 48
 """Maps coarser than this are enlarged smoothly (bicubic): a browser alone would stretch them in creases."""
 
@@ -79,6 +81,9 @@ class Pictures:
     def _open(self) -> PixelSource | None:
         with self._opening:
             if self._source is None and self._reason is None:
+                if self.run.manifest["data"]["kind"] == TABLE:
+                    self._reason = "The run was made from a table of predictions: it has no images."
+                    return None
                 try:
                     self._source = self.run.dataset(self._data).pixels
                 except (InputError, OSError) as error:

@@ -94,6 +94,7 @@
         const key = id.slice(0, id.lastIndexOf("."));
         const { to } = JSON.parse(key);
         const names = Object.assign({}, namesOf(key, value.points[0]));
+        delete names.reference;
         if (to && Object.keys(names).length) {
           const same = to === location.pathname;
           setParameters(Object.assign(same ? { page: null } : {}, names), same ? null : to);

@@ -112,7 +112,8 @@ def _header() -> list[Component]:
 def run_switch(view: View) -> Sequence[Component]:
     """Which run the pages are about, and a link to each other one."""
     run = view.run
-    facts = [run.manifest["model"].get("name") or run.manifest["model"]["kind"], f"{len(run.samples):,} images"]
+    model = run.manifest["model"] or {"name": "predictions"}
+    facts = [model.get("name") or model["kind"], f"{len(run.samples):,} images"]
     title = [html.Span(view.served.slug, className="run-name"), html.Span(" · ".join(facts), className="run-facts")]
     others = [served for served in view.site.served if served is not view.served]
     if not others:

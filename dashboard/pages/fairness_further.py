@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import plotly.graph_objects as go
 from dash import html
 from dash.development.base_component import Component
 
@@ -114,8 +115,19 @@ def calibration(view: View, attribute: str) -> Component:
     title = f"Confidence by {spaced(attribute)}" if of_groups else "Confidence of the whole set"
     frame = own if of_groups else bins[bins["attribute"] == ""]
     figure = figures.reliability(frame, theme=view.theme)
+    _lead_to_images(figure, attribute if of_groups else "", frame["group"].drop_duplicates().tolist())
     note = "How often the model is right when it is so sure. Under the diagonal it is surer than it should be."
-    return shell.section(title, graph("reliability", figure, describe=title), note=note)
+    return shell.section(title, graph("reliability", figure, "/saliency", title), note=note)
+
+
+def _lead_to_images(figure: go.Figure, attribute: str, groups: list[str]) -> None:
+    """Give the marks of reliability curves (one a group, after the diagonal) the selection they stand for."""
+    curves = [trace for trace in figure.data if trace.customdata is not None]
+    for trace, group in zip(curves, groups, strict=True):
+        chosen = {"attribute": attribute, "group": group} if attribute else {}
+        trace.customdata = [
+            {"confidence": f"{bin_['low']:.4g}..{bin_['high']:.4g}", **chosen} for bin_ in trace.customdata
+        ]
 
 
 def favourable(view: View, attribute: str) -> Component:

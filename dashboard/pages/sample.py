@@ -85,16 +85,20 @@ def picture(view: View, sample: pd.Series, look: Look) -> Component:
     alt = summary(sample)
     stored = view.run.saliency_methods
     targets = [(PREDICTED, "predicted class"), (LABEL, "label"), *view.run.classes]
-    choices = [
-        controls.select("method", "Method", gallery.titled(stored), look.method, stored[0]),
-        controls.select("target", "Map of", _with_contrasts(targets, look), look.target, PREDICTED),
-        controls.segmented("scaling", "Scaled", ((OWN, "by itself"), (SHARED, "as all")), look.scaling, OWN),
-        controls.map_display(look.contrast),
-    ]
+    choices = (
+        [
+            controls.select("method", "Method", gallery.titled(stored), look.method, stored[0]),
+            controls.select("target", "Map of", _with_contrasts(targets, look), look.target, PREDICTED),
+            controls.segmented("scaling", "Scaled", ((OWN, "by itself"), (SHARED, "as all")), look.scaling, OWN),
+            controls.map_display(look.contrast),
+        ]
+        if stored
+        else []
+    )
     return shell.section(
         "Image and map",
         html.Div(gallery.stack(view, view.query["id"], look, alt, thumbnail=False), className="large"),
-        html.Div(choices if look.method else [], className="controls"),
+        html.Div(choices, className="controls"),
         html.P(look.sentence(), className="note"),
         *([_export(view, look)] if look.method else []),
     )

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from dash import no_update
 from dash.development.base_component import Component
 
+from audit.predictions import audit_predictions
 from audit.run import AuditRun
 from dashboard import app as dashboard_app
 from dashboard.app import create_app, show, update
@@ -21,6 +23,7 @@ from dashboard.state import Site, View, view_of
 from faces.errors import InputError
 from tests.dashboard_runs import make_run
 
+LEADS = ("attribute", "group", "label", "reference", "confidence")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -87,6 +90,30 @@ def test_the_overview_tells_findings_and_figures_with_their_intervals(site: Site
     assert f"{len(ok):,} images" in words and "95% interval" in words
 
 
+@pytest.mark.parametrize("kind", ["labels", "probabilities", "no attributes"])
+def test_a_table_of_predictions_has_every_page_but_no_pictures(tmp_path: Path, kind: str) -> None:
+    site = Site.of([predictions_run(tmp_path, kind)])
+    for page in PAGES:
+        search = "?id=0" if page.PATH == "/sample" else ""
+        words = text(show(site, page.PATH, "light", search)[0])
+        assert "failed" not in words
+    assert "no images" in text(saliency.layout(at(site)))
+
+
+def predictions_run(folder: Path, kind: str) -> AuditRun:
+    rng, names = np.random.default_rng(0), np.array(["angry", "happy", "sad"])
+    label = rng.integers(0, 3, 400)
+    table = pd.DataFrame({"label": names[label], "group": np.array(["a", "b"])[rng.integers(0, 2, 400)]})
+    probabilities = rng.dirichlet(np.ones(3), 400) + 0.5 * np.eye(3)[label]
+    table["predicted"] = names[probabilities.argmax(axis=1)]
+    if kind != "labels":
+        table[[f"prob_{name}" for name in names]] = probabilities / probabilities.sum(axis=1, keepdims=True)
+    if kind == "no attributes":
+        table = table.drop(columns="group")
+    table.to_csv(folder / "table.csv", index=False)
+    return AuditRun.open(audit_predictions(folder / "table.csv", folder / "run").folder)
+
+
 def test_a_page_that_fails_says_so_and_leaves_the_others_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overview, "layout", lambda view: 1 / 0)
     content, nav, _ = show(site, "/", "light", "")
@@ -131,7 +158,7 @@ def test_every_point_of_the_fairness_page_leads_to_images(site: Site) -> None:
         for trace in figure.figure.data:
             if trace.customdata is not None and trace.hoverinfo != "skip":
                 first = np.asarray(trace.customdata, dtype=object).ravel()[0]
-                assert {"attribute", "group"} <= set(first)
+                assert {"attribute", "group"} <= set(first) and set(first) <= {*LEADS}
 
 
 def test_another_reference_is_counted_anew_and_not_tested(site: Site) -> None:
@@ -182,6 +209,7 @@ def test_no_page_loads_torch(run: AuditRun) -> None:
     """Index, layout, every page and every picture route, in a process of their own."""
     code = f"""
 import sys
+from audit.predictions import audit_predictions
 from audit.run import AuditRun
 from dashboard.app import create_app, show, update
 from dashboard.media import Pictures, face_address, map_address
