@@ -8,26 +8,29 @@ from pathlib import Path
 import numpy as np
 
 from audit.explain_png import Panel, draw
-from audit.saliency.registry import targets_of
-from audit.scoring import score
+from audit.saliency.on_demand import explain_pixels
+from audit.saliency.registry import method, targets_of
+from audit.scoring import Scored, score
 from faces.detect import Face, crop_face, find_faces, whole
 from faces.errors import InputError, UnreadableImage
 from faces.fetch import fetch_image, is_url
 from faces.pixels import decode
 from models.classifier import Classifier
 
-METHOD = "gradcam"
+METHOD, BLACK_BOX_METHOD = "gradcam", "occlusion"
 
 
 @dataclass(frozen=True)
 class Explained:
     """One face: where it is, its pixels as the network was given them (uint8 (height, width, C)), the probabilities
-    float32 (K,), and the raw Grad-CAM map of the predicted class float32 (h, w), None where there are no gradients."""
+    float32 (K,), and the raw map of the predicted class float32 (h, w) by ``method``: Grad-CAM, or Occlusion for a
+    model without gradients."""
 
     face: Face
     pixels: np.ndarray
     probabilities: np.ndarray
-    map: np.ndarray | None
+    map: np.ndarray
+    method: str
 
     @property
     def predicted(self) -> int:
@@ -50,7 +53,7 @@ def explain(
             "degrees, was expected: crop the picture to the face and pass --no-crop."
         )
     explained = explain_faces(image, faces, classifier)
-    panels = [Panel(item.pixels, item.probabilities, item.map) for item in explained]
+    panels = [Panel(item.pixels, item.probabilities, item.map, method(item.method).title) for item in explained]
     path = Path(out)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,17 +76,23 @@ def read_picture(image_or_url: str | Path) -> np.ndarray:
 
 
 def explain_faces(image: np.ndarray, faces: tuple[Face, ...], classifier: Classifier) -> tuple[Explained, ...]:
-    """Crop, score and map each face of ``image`` (H, W, 1 or 3), all in one pass."""
+    """Crop, score and map each face of ``image`` (H, W, 1 or 3); all in one pass where there are gradients."""
     if not faces:
         return ()
     pixels = np.stack([classifier.preprocessing.fit(crop_face(image, face)) for face in faces])
     scored = score(classifier, pixels, (METHOD,), names=[f"face {number}" for number in range(1, len(faces) + 1)])
-    maps = scored.maps.get(METHOD)
+    name = BLACK_BOX_METHOD if classifier.cam_layer is None else METHOD
+    maps = _maps(classifier, pixels, scored)
+    return tuple(
+        Explained(face, pixels[row], scored.probabilities[row], maps[row], name) for row, face in enumerate(faces)
+    )
+
+
+def _maps(classifier: Classifier, pixels: np.ndarray, scored: Scored) -> np.ndarray:
+    """float32 (N, h, w): the map of each face's predicted class."""
     classes = classifier.labels.names
+    predicted = scored.probabilities.argmax(axis=1)
+    if classifier.cam_layer is None:
+        return explain_pixels(classifier, pixels, BLACK_BOX_METHOD, [classes[k] for k in predicted])
     every_class = targets_of(METHOD, classes) == classes
-    explained = []
-    for row, face in enumerate(faces):
-        target = int(scored.probabilities[row].argmax()) if every_class else 0
-        found = None if maps is None else maps[row, target]
-        explained.append(Explained(face, pixels[row], scored.probabilities[row], found))
-    return tuple(explained)
+    return scored.maps[METHOD][np.arange(len(pixels)), predicted if every_class else 0]

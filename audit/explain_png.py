@@ -22,11 +22,13 @@ STRONGEST = 0.7
 
 @dataclass(frozen=True)
 class Panel:
-    """One face: pixels uint8 (H, W, 1 or 3), probabilities (K,), raw map (h, w) of the predicted class or None."""
+    """One face: pixels uint8 (H, W, 1 or 3), probabilities (K,), raw map (h, w) of the predicted class, and the title
+    of the method that made it."""
 
     pixels: np.ndarray
     probabilities: np.ndarray
-    map: np.ndarray | None
+    map: np.ndarray
+    method: str
 
 
 def draw(panels: Sequence[Panel], classes: Sequence[str], model: str, source: str) -> bytes:
@@ -59,12 +61,8 @@ def _row(sheet: Image.Image, pen: ImageDraw.ImageDraw, top: int, panel: Panel, c
     best = int(panel.probabilities.argmax())
     sheet.paste(Image.fromarray(_tile(panel.pixels, TILE)), (GAP, top))
     left = GAP + TILE + GAP
-    if panel.map is None:
-        pen.rectangle((left, top, left + TILE, top + TILE), PALE)
-        pen.text((left + TILE / 2, top + TILE / 2), "no gradients: no map", MUTED, _font(14), anchor="mm")
-    else:
-        sheet.paste(Image.fromarray(overlay(panel.pixels, panel.map, TILE)), (left, top))
-        pen.text((left, top + TILE + 4), f"what speaks for {classes[best]} (Grad-CAM)", MUTED, _font(12))
+    sheet.paste(Image.fromarray(overlay(panel.pixels, panel.map, TILE)), (left, top))
+    pen.text((left, top + TILE + 4), f"what speaks for {classes[best]} ({panel.method})", MUTED, _font(12))
     pen.text((GAP, top + TILE + 4), "the face as the model was given it", MUTED, _font(12))
     _bars(pen, left + TILE + GAP, top, panel.probabilities, classes)
 

@@ -84,7 +84,9 @@ def _options(name: str, config: dict[str, Any], layer: type, keras: ModuleType, 
         new = key if key in accepted else OPTIONS.get(key, key)
         if new in accepted:
             kept[new] = VALUES.get(new, {}).get(value, value) if isinstance(value, str) else value
-        elif new not in OF_OLD and value is not None and value not in NEUTRAL.get(new, ()):
+        elif new not in NEUTRAL and new not in OF_OLD:
+            kept[key] = value  # some layers take options that their signature does not name
+        elif new in NEUTRAL and value is not None and value not in NEUTRAL[new]:
             raise InputError(
                 f"The layer {config.get('name', name)!r} ({name}) of {path} has the option {key}={value!r}, which "
                 "keras 3 does not know; save the model again with a newer Keras."
@@ -103,7 +105,6 @@ def _accepted(layer: type, base: type) -> set[str]:
             names |= set(inspect.signature(vars(kind)["__init__"]).parameters)
         if kind is base:
             break
-    names |= {"alpha"} if layer.__name__ == "LeakyReLU" else set()
     return names - {"self", "args", "kwargs"}
 
 

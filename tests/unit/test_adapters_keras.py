@@ -49,7 +49,7 @@ def functional(keras: Any) -> Any:
     x = layers.SeparableConv2D(16, 3, padding="same")(x)
     x = layers.MaxPooling2D(padding="same")(x)
     x = layers.Add()([x, shortcut])
-    x = layers.Dropout(0.5)(x)
+    x = layers.LayerNormalization()(layers.Dropout(0.5)(x))
     x = layers.Conv2D(12, 3, padding="same", activation="relu", name="last_conv")(x)
     x = layers.GlobalAveragePooling2D()(x)
     return randomised(keras.Model(image, layers.Dense(7, activation="softmax")(x)))
