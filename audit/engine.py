@@ -176,7 +176,7 @@ def _score_shard(
     committee its ``committee`` (m, members, K).
     """
     labels = classifier.labels.encode(dataset.samples["label"])
-    ids = dataset.samples["sample_id"].to_numpy(dtype=object)
+    ids = dataset.samples["sample_id"].tolist()
     identity, reasons, measured = [], [], []
     readable: list[int] = []
     waiting: list[list[np.ndarray]] = []
@@ -195,12 +195,12 @@ def _score_shard(
         if waiting and ((row + 1 - shard.start) % options.batch_size == 0 or row + 1 == shard.stop):
             rows = readable[-len(waiting) :]
             fitted, *others = (np.stack(pixels) for pixels in zip(*waiting, strict=True))
-            batch = score(classifier, fitted, options.saliency, labels[rows], ids[rows])
+            batch = score(classifier, fitted, options.saliency, labels[rows], [ids[row] for row in rows])
             if not scored:
                 _check_maps(classifier, batch, fitted[:2])
             scored.append(_packed(batch))
             if committee:
-                scored[-1][0]["committee"] = _asked(committee, others, classifier, ids[rows])
+                scored[-1][0]["committee"] = _asked(committee, others, classifier, ids[rows].tolist())
             waiting = []
     arrays = {name: np.concatenate([one[name] for one, _ in scored]) for name in (scored[0][0] if scored else ())}
     arrays |= {
@@ -213,7 +213,7 @@ def _score_shard(
 
 
 def _asked(
-    committee: Sequence[Classifier], batches: list[np.ndarray], classifier: Classifier, ids: np.ndarray
+    committee: Sequence[Classifier], batches: list[np.ndarray], classifier: Classifier, ids: list[str]
 ) -> np.ndarray:
     """float32 (n, members, K): what each member says of its own batch, columns in the order of the classifier's."""
     said = []
