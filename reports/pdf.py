@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import textwrap
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -66,6 +67,7 @@ def _block(number: int, block: Block, folder: Path) -> dict:
         case Table():
             content["numeric"] = block.numeric
             content["shares"] = shares(block)
+            content["columns"] = [breakable(textwrap.fill(name, SHORT_NUMBER)) for name in block.columns]
         case Faces():
             content["items"] = [_picture(folder, number, index, *one) for index, one in enumerate(block.pictures)]
     return content
@@ -76,7 +78,9 @@ def shares(block: Table) -> list[int | None]:
 
     Left to itself typst gives a long name all the width and the last columns none.
     """
-    longest = [max(map(len, column)) for column in zip(block.columns, *block.rows, strict=True)]
+    heads = [max((len(line) for line in textwrap.wrap(name, SHORT_NUMBER)), default=0) for name in block.columns]
+    longest = [max(map(len, column), default=0) for column in zip(*block.rows, strict=True)] or heads
+    longest = [max(pair) for pair in zip(heads, longest, strict=True)]
     fixed = [
         length <= (SHORT_NUMBER if numeric else SHORT_TEXT)
         for length, numeric in zip(longest, block.numeric, strict=True)

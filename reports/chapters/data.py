@@ -67,7 +67,7 @@ def _attribute(attribute: str, counts: Counts, total: int) -> list[Block]:
         Figure(
             f"composition_{attribute}",
             f"Label mix of each group of {name}",
-            partial(figures.composition, counts.frame()),
+            partial(figures.composition, counts.frame(), counts.classes),
         ),
     ]
 

@@ -32,7 +32,7 @@ FURTHER = {
 }
 SLICES = 10
 CLEAREST = 5
-"""So many of the clearest differences per class are told as sentences; all of them are in report.json."""
+"""So many of the widest differences in recall are told as sentences; all of them are in report.json."""
 
 
 def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts], favourable: str | None = None) -> Chapter:
@@ -68,7 +68,8 @@ def _method(notes: dict, overall: Counts) -> list[Block]:
             f"The label mix used: {mix} ({images(overall.n)}). Intervals are 95%: Wilson for raw and stratified Wilson "
             "for standardised accuracy. Tests ask for equal recall within each label, so a gap that the label mix "
             f"explains raises no alarm; p-values are adjusted by Holm over the run's one family of {notes['family']} "
-            f"tests. Groups under {notes['min_group']} images are shown, not judged. {notes['independence']}"
+            "tests. A test weighs labels by how much they tell, the standardised difference by the mix, so the two can "
+            f"disagree. Groups under {notes['min_group']} images are shown, not judged. {notes['independence']}"
         ),
     ]
 
@@ -83,7 +84,7 @@ def _attribute(run: AuditRun, attribute: str, counts: Counts, accuracy: float) -
     name = spaced(attribute)
     blocks: list[Block] = [
         Heading(name),
-        *_told(ranges, pairs),
+        *_told(ranges, pairs, run.result("fairness")["min_group"]),
         _groups_table(groups, name),
         Figure(
             f"groups_{attribute}",
@@ -106,14 +107,33 @@ def _attribute(run: AuditRun, attribute: str, counts: Counts, accuracy: float) -
     return blocks
 
 
-def _told(ranges: pd.DataFrame, pairs: pd.DataFrame) -> list[Block]:
-    """The widest gap, the clearest cell, and the widest differences in recall, as sentences."""
-    items = [widest_sentence(row) for row in ranges[ranges["kind"] == WIDEST].to_dict("records")]
-    items += [_cell(row) for row in ranges[ranges["kind"] == CELL].to_dict("records")]
-    recall = pairs[(pairs["metric"] == "recall") & _apart(pairs)]
+def _told(ranges: pd.DataFrame, pairs: pd.DataFrame, least: int) -> list[Block]:
+    """What stands out, the widest gap and the clearest cell; then the widest differences in recall."""
+    items = [*clear_pairs(pairs)]
+    items += [widest_sentence(row) for row in ranges[ranges["kind"] == WIDEST].to_dict("records")]
+    items += [cell_sentence(row) for row in ranges[ranges["kind"] == CELL].to_dict("records")]
+    large = pairs[["n_group", "n_reference"]].min(axis=1) >= least
+    recall = pairs[(pairs["metric"] == "recall") & large & _apart(pairs)]
     order = recall["difference"].abs().sort_values(ascending=False, kind="stable").index
-    items += recall.loc[order, "sentence"].head(CLEAREST).tolist()
-    return [Bullets(tuple(items))] if items else []
+    blocks: list[Block] = [Bullets(tuple(items))] if items else []
+    if len(order):
+        lead = (
+            f"The widest differences in recall of single classes with at least {least} images on both sides, whose "
+            "intervals, not adjusted for their number, leave out zero:"
+        )
+        blocks += [Paragraph(lead), Bullets(tuple(recall.loc[order, "sentence"].head(CLEAREST)))]
+    return blocks
+
+
+def clear_pairs(pairs: pd.DataFrame) -> list[str]:
+    """A sentence for every group that differs from the reference after adjustment, at the same label mix if defined."""
+    found = []
+    for row in pairs[(pairs["metric"] == "accuracy") & (pairs["p_adjusted"] < ALPHA)].to_dict("records"):
+        same = (pairs["attribute"] == row["attribute"]) & (pairs["group"] == row["group"])
+        standard = pairs[same & (pairs["metric"] == "standardised_accuracy") & pairs["difference"].notna()]
+        told = standard["sentence"].iloc[0] if len(standard) else row["sentence"]
+        found.append(f"Stands out (adjusted p {probability(row['p_adjusted'])}): {told}")
+    return found
 
 
 def _apart(pairs: pd.DataFrame) -> pd.Series:
@@ -133,9 +153,12 @@ def widest_sentence(row: dict) -> str:
     )
 
 
-def _cell(row: dict) -> str:
+def cell_sentence(row: dict) -> str:
+    """The class and group whose recall stands out most from the other groups', and whether it does."""
+    stands_out = "" if row["p_adjusted"] < ALPHA else ", which does not stand out"
     return (
-        f"Clearest single class: {row['class']} is recognised in {percent(row['value_worst'])} of "
+        f"Clearest single class by {spaced(row['attribute'])}{stands_out}: {row['class']} is recognised in "
+        f"{percent(row['value_worst'])} of "
         f"{of_group(row['attribute'], row['worst'])} against {percent(row['value_best'])} of all others "
         f"({whole(row['n_worst'])} and {whole(row['n_best'])} images, adjusted p {probability(row['p_adjusted'])})."
     )

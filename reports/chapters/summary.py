@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from audit.counts import Counts
-from audit.family import WIDEST
+from audit.family import ALPHA, CELL, WIDEST
 from audit.run import AuditRun
 from audit.summary import accuracy
-from reports.chapters.fairness import widest_sentence
+from reports.chapters.fairness import cell_sentence, clear_pairs, widest_sentence
 from reports.document import Block, Bullets, Chapter, Findings, Heading, Paragraph
 from reports.words import images, interval, percent
 
@@ -48,8 +48,14 @@ def _sentences(run: AuditRun, overall: Counts) -> list[str]:
 
 
 def _group_sentences(run: AuditRun) -> list[str]:
-    ranges = run.table("ranges")
-    single = ranges[(ranges["kind"] == WIDEST) & ranges["attribute"].isin(run.attributes)]
-    if single.empty:
-        return ["Groups of people could not be compared."]
-    return [widest_sentence(row) for row in single.to_dict("records")]
+    """What stands out of every attribute; where nothing does, its widest gap."""
+    ranges, pairs = run.table("ranges"), run.table("disparities")
+    found = []
+    for attribute in run.attributes:
+        mine = ranges[ranges["attribute"] == attribute]
+        clear = mine[mine["p_adjusted"] < ALPHA]
+        told = clear_pairs(pairs[pairs["attribute"] == attribute])
+        told += [widest_sentence(row) for row in clear[clear["kind"] == WIDEST].to_dict("records")]
+        told += [cell_sentence(row) for row in clear[clear["kind"] == CELL].to_dict("records")]
+        found += told or [widest_sentence(row) for row in mine[mine["kind"] == WIDEST].to_dict("records")]
+    return found or ["Groups of people could not be compared."]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -10,10 +12,10 @@ from reports.figures.theme import ROW, category_axis, drawn, empty, shown, theme
 from reports.words import percent, whole
 
 
-def composition(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+def composition(frame: pd.DataFrame, classes: Sequence[str], theme: str = "light") -> go.Figure:
     """What share of each group's images carries each label; ``frame``: group, label, n. Rows add to 100%.
 
-    A click gives ``x`` label and ``y`` group.
+    ``classes`` gives the order of the columns. A click gives ``x`` label and ``y`` group.
     """
     if frame.empty or not frame["n"].sum():
         return empty("No image has both a label and a group.", theme)
@@ -21,6 +23,7 @@ def composition(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     numbers = frame.astype({"group": str, "label": str}).pivot_table(
         index="group", columns="label", values="n", aggfunc="sum", fill_value=0, sort=False
     )
+    numbers = numbers.reindex(columns=list(classes), fill_value=0)
     groups, labels = numbers.index.tolist(), numbers.columns.tolist()
     totals = numbers.sum(axis=1)
     shares = numbers.div(totals, axis=0).to_numpy()

@@ -69,7 +69,7 @@ def drawn(coded: Coded) -> dict[str, object]:
         "disparities": lambda theme: figures.disparities(compared.disparities, theme=theme),
         "reliability": lambda theme: figures.reliability(reliability, theme=theme),
         "confidence": lambda theme: figures.confidence(reliability, theme=theme),
-        "composition": lambda theme: figures.composition(by_group.frame(), theme=theme),
+        "composition": lambda theme: figures.composition(by_group.frame(), CLASSES, theme=theme),
         "label_mix": lambda theme: figures.label_mix(pd.DataFrame({"label": CLASSES, "n": [1, 2, 3]}), theme=theme),
         "quality": lambda theme: figures.image_quality(quality, "brightness", theme=theme),
     }
@@ -165,7 +165,8 @@ def test_confidence_adds_up(coded: Coded) -> None:
 
 
 def test_composition_rows_add_to_one(coded: Coded) -> None:
-    heat = figures.composition(coded.counts(("group",)).frame()).data[0]
+    heat = figures.composition(coded.counts(("group",)).frame(), CLASSES[::-1]).data[0]
+    assert tuple(heat.x) == CLASSES[::-1]
     np.testing.assert_allclose(np.array(heat.z, dtype=float).sum(axis=1), 1)
 
 
