@@ -133,14 +133,62 @@ def train(
     out: Annotated[Path, typer.Option(metavar="MODEL", help="Checkpoint folder to write.")],
     folds: Annotated[int | None, typer.Option(metavar="K", help="Also write out-of-fold probabilities.")] = None,
     labels: Annotated[Path | None, typer.Option(metavar="CSV", help="Corrected labels to learn from.")] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(metavar="DATA", help="More faces to learn from; repeatable.")
+    ] = None,
+    search: Annotated[int | None, typer.Option(metavar="N", help="Try N variants of the recipe first.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a training that was stopped.")] = False,
 ) -> None:
     """Train a classifier by a recipe and write a checkpoint folder."""
     from faces.readers import open_dataset
     from training.fit import train as fit
     from training.recipe import load_recipe
+    from training.search import search as search_recipe
 
-    fit(load_recipe(recipe), open_dataset(data), out, labels=labels, folds=folds, resume=resume)
+    plan, faces, more = load_recipe(recipe), open_dataset(data), [open_dataset(one) for one in also or ()]
+    if search is None:
+        fit(plan, faces, out, labels=labels, folds=folds, resume=resume, also=more)
+    else:
+        search_recipe(plan, faces, out, search, labels=labels, resume=resume, also=more)
+
+
+@app.command()
+def leaderboard(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Audit run folders.")], as_json: Json = False
+) -> None:
+    """Compare many runs: accuracy with its interval, the published figure, size, speed, calibration, worst group."""
+    from audit.jsonsafe import records
+    from reports.terminal import print_leaderboard
+    from training.leaderboard import leaderboard as rank
+
+    table = rank(runs)
+    say({"schema": 1, "runs": records(table)}) if as_json else print_leaderboard(table)
+
+
+@app.command("export-model")
+def export_model(
+    model: ModelFile,
+    out: Annotated[Path, typer.Option(metavar="ONNX", help="File to write.")],
+    int8: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Make it int8, with ranges set by these faces.")
+    ] = None,
+    prune: Annotated[float, typer.Option(metavar="SHARE", help="Set this share of the weights to 0 first.")] = 0.0,
+    classes: Classes = None,
+    model_input: Input = None,
+    allow_pickle: Pickle = False,
+) -> None:
+    """Write a model as ONNX, pruned or int8 if asked, checked against the original."""
+    from faces.readers import open_dataset
+    from models import smaller
+    from models.load import load_classifier
+
+    classifier = load_classifier(model, classes, model_input, allow_pickle=allow_pickle)
+    classifier = smaller.prune(classifier, prune) if prune else classifier
+    if int8 is None:
+        told = smaller.export_onnx(classifier, out)
+    else:
+        told = smaller.quantise(classifier, smaller.calibration(classifier, open_dataset(int8)), out)
+    print(f"facevalue audit DATA --out RUN --model {out} {told}")
 
 
 @app.command(context_settings={"allow_extra_args": True})

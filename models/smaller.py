@@ -17,11 +17,14 @@ import torch
 from torch import nn
 from torch.nn.utils import prune as pruning
 
+from faces.dataset import FaceDataset, split_name
 from faces.errors import InputError
 from models.classifier import Classifier
 
 CLOSE = 1e-4
 """Largest difference of the exported logits from the network's, over their own largest size."""
+CALIBRATION = 256
+"""Faces by which int8 ranges are set."""
 BATCH = 32
 OPSET = 17
 
@@ -115,6 +118,21 @@ def quantise(classifier: Classifier, pixels: np.ndarray, file: Path | str) -> st
         part.write_bytes(small.read_bytes())
     part.replace(file)
     return told
+
+
+def calibration(classifier: Classifier, dataset: FaceDataset, images: int = CALIBRATION) -> np.ndarray:
+    """uint8 (N, height, width, C): up to ``images`` readable faces, evenly spread over the training part (or all).
+
+    Raises InputError where none can be read.
+    """
+    splits = {split_name(name) for name in dataset.splits}
+    faces = dataset.select("train") if "train" in splits else dataset
+    rows = np.unique(np.linspace(0, len(faces) - 1, images).astype(int))
+    fit = classifier.preprocessing.fit
+    pixels = [fit(image) for _, image in faces.stream(rows.tolist()) if isinstance(image, np.ndarray)]
+    if not pixels:
+        raise InputError(f"{dataset.provenance.path} has no readable face to set int8 ranges by; pass other --data.")
+    return np.stack(pixels)
 
 
 def prune(classifier: Classifier, share: float) -> Classifier:

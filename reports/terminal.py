@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -140,6 +141,40 @@ def print_queue(service: ReviewService, kind: str, top: int, console: Console | 
     console.print(f"{progress.decided:,} of {progress.total:,} decided", highlight=False)
     for sentence in progress.sentences:
         console.print(sentence, highlight=False, markup=False)
+
+
+def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> None:
+    """One line a run, best first; a published figure with the interval its number of test images allows."""
+    console = console or Console()
+    columns = (
+        "run",
+        "recipe",
+        "classes",
+        "images",
+        "accuracy (95%)",
+        "published (95%)",
+        "weights",
+        "MB",
+        "worst group",
+    )
+    rows = []
+    for row in table.astype(object).where(table.notna(), None).to_dict("records"):
+        published = (row["published"], row["published_low"], row["published_high"])
+        worst = "–" if row["worst_group"] is None else f"{row['worst_group']} {_percent(row['worst_group_accuracy'])}"
+        rows.append(
+            (
+                str(row["run"]),
+                str(row["recipe"]),
+                str(row["classes"]),
+                f"{row['n']:,}",
+                _interval(row["accuracy"], row["low"], row["high"]),
+                _percent(published[0]) if published[1] is None else _interval(*published),
+                _number(row["parameters"]),
+                "–" if row["megabytes"] is None else f"{row['megabytes']:.1f}",
+                worst,
+            )
+        )
+    console.print(_table("Leaderboard", columns, rows))
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
