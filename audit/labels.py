@@ -28,6 +28,8 @@ from faces.errors import InputError
 PUREST = 0.001
 """The share of pictures that counts as the purest of a class: near the infimum that the theory asks for, not one
 outlier."""
+ROUNDS = 2
+"""Best on labels flipped by program (uniformly, between pairs, into one class), where the truth is known."""
 UPDATES = 50
 _TINY = 1e-6
 
@@ -128,7 +130,8 @@ def label_issues(
     if embeddings is not None and len(fresh) >= 3:
         around[fresh] = neighbour_labels(embeddings[rows[fresh]], y[fresh], len(names))
         evidence = _stack(fitted, around, y)
-    slips = scale_slips(slip_rates(fitted), evidence, y, wrong_in_all(fitted, y))
+    rates = refine_slips(slip_rates(fitted), fitted, y)
+    slips = scale_slips(rates, evidence, y, wrong_in_all(fitted, y))
     table = _copies(content, labels)
     copies = _second_opinions(table, rows, slips, len(names))
     truth = _normalise(evidence * slips[:, y].T * copies)
@@ -178,6 +181,19 @@ def slip_rates(p: np.ndarray) -> np.ndarray:
         return np.eye(k)
     rates = np.stack([np.quantile(p / p[:, [j]], PUREST, axis=0) for j in range(k)])
     return rates / rates.sum(axis=1, keepdims=True)
+
+
+def refine_slips(slips: np.ndarray, p: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Slip rates (K, K) counted from the labels themselves, each shared out over the true classes it may have had.
+
+    ROUNDS of EM from ``slips`` (Dawid and Skene 1979, with the model as prior). The tails of a network's probabilities
+    tell rates roughly; the labels tell them better, but many rounds would only confirm the network's own prediction.
+    """
+    for _ in range(ROUNDS if len(y) else 0):
+        truth = _normalise(p * slips[:, y].T)
+        counts = np.stack([np.bincount(y, weights=of_class, minlength=len(slips)) for of_class in truth.T])
+        slips = _normalise(counts + _TINY)
+    return slips
 
 
 def wrong_in_all(p: np.ndarray, y: np.ndarray) -> float:

@@ -36,6 +36,19 @@ def slip_rates(p: np.ndarray, share: float) -> np.ndarray:
     return rates
 
 
+def refine_slips(slips: np.ndarray, p: np.ndarray, y: np.ndarray, rounds: int) -> np.ndarray:
+    """EM one picture at a time: share each label out over the true classes, then count."""
+    k = len(slips)
+    for _ in range(rounds):
+        counts = np.full((k, k), 1e-6)
+        for row, label in zip(p, y, strict=True):
+            truth = [row[j] * slips[j, label] for j in range(k)]
+            for j in range(k):
+                counts[j, label] += truth[j] / sum(truth)
+        slips = np.array([counts[j] / counts[j].sum() for j in range(k)])
+    return slips
+
+
 def krippendorff_alpha(units: list[list[str]]) -> float:
     """Observed over expected disagreement, by listing every ordered pair of opinions."""
     units = [unit for unit in units if len(unit) >= 2]

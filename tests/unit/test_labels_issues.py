@@ -13,12 +13,14 @@ from hypothesis.extra.numpy import arrays
 from audit import labels as module
 from audit.labels import (
     PUREST,
+    ROUNDS,
     LabelIssues,
     calibrate,
     confident_joint,
     error_rates,
     label_issues,
     pool,
+    refine_slips,
     slip_rates,
     wrong_in_all,
 )
@@ -118,7 +120,9 @@ def test_the_order_of_classes_and_samples_does_not_matter(order: list[int], seed
 def test_the_confident_joint_and_slip_rates_equal_their_slow_copies(seed: int) -> None:
     p, y, _, _ = drawn(60, seed, 0.2, uneven=seed % 2 == 0)
     assert confident_joint(p, y) == pytest.approx(reference.confident_joint(p, y))
-    assert slip_rates(p) == pytest.approx(reference.slip_rates(p, PUREST))
+    rates = slip_rates(p)
+    assert rates == pytest.approx(reference.slip_rates(p, PUREST))
+    assert refine_slips(rates, p, y) == pytest.approx(reference.refine_slips(rates, p, y, ROUNDS))
 
 
 def test_an_overconfident_model_ranks_as_the_calibrated_one() -> None:
