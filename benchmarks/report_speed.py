@@ -32,8 +32,8 @@ def predictions(path: Path) -> Path:
     """A table of labels, probabilities and three attributes; two predictions in three are right."""
     rng = np.random.default_rng(0)
     label = rng.integers(0, len(CLASSES), ROWS)
-    probabilities = rng.dirichlet(np.ones(len(CLASSES)), ROWS).astype(np.float32)
-    probabilities[np.arange(ROWS), label] += rng.random(ROWS, dtype=np.float32)
+    probabilities = rng.dirichlet(np.ones(len(CLASSES)), ROWS)
+    probabilities[np.arange(ROWS), label] += rng.random(ROWS)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     table = pd.DataFrame({"label": CLASSES[label], "predicted": CLASSES[probabilities.argmax(axis=1)]})
     for name, groups in (("age", 9), ("race", 6), ("gender", 2)):
