@@ -14,7 +14,8 @@ class AuditOptions:
 
     ``attributes``: the ones to compare groups by, None for all that the data has. ``saliency``: methods whose maps
     are stored. ``batch_size`` and ``shard_size`` are numbers of images; ``seed`` starts every draw that the
-    statistics make. ``resume`` goes on with an unfinished run. ``progress`` shows a bar on a terminal.
+    statistics make. ``check_maps`` runs the model again on some images to learn whether the maps can be trusted and
+    what regions are worth to it. ``resume`` goes on with an unfinished run. ``progress`` shows a bar on a terminal.
     """
 
     attributes: tuple[str, ...] | None = None
@@ -22,6 +23,7 @@ class AuditOptions:
     batch_size: int = 128
     shard_size: int = 1024
     seed: int = 0
+    check_maps: bool = True
     resume: bool = False
     progress: bool = True
 
