@@ -194,13 +194,14 @@ def _score_shard(
             waiting.append([one.preprocessing.fit(image) for one in (classifier, *committee)])
         if waiting and ((row + 1 - shard.start) % options.batch_size == 0 or row + 1 == shard.stop):
             rows = readable[-len(waiting) :]
+            names = [ids[one] for one in rows]
             fitted, *others = (np.stack(pixels) for pixels in zip(*waiting, strict=True))
-            batch = score(classifier, fitted, options.saliency, labels[rows], [ids[row] for row in rows])
+            batch = score(classifier, fitted, options.saliency, labels[rows], names)
             if not scored:
                 _check_maps(classifier, batch, fitted[:2])
             scored.append(_packed(batch))
             if committee:
-                scored[-1][0]["committee"] = _asked(committee, others, classifier, ids[rows].tolist())
+                scored[-1][0]["committee"] = _asked(committee, others, classifier, names)
             waiting = []
     arrays = {name: np.concatenate([one[name] for one, _ in scored]) for name in (scored[0][0] if scored else ())}
     arrays |= {
