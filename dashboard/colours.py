@@ -17,7 +17,7 @@ SEQUENTIAL: dict[str, tuple[str, ...]] = {
 DIVERGING: dict[str, tuple[str, ...]] = {
     "contrast": ("#ff7f0e", "#ff9d45", "#ffbe7f", "#f7f7f7", "#8cc7f2", "#4aa5e8", "#1487db"),
 }
-RISE = (0.0, 0.55, 0.78, 0.9, 0.97, 1.0)
+RISE = (0.0, 0.3, 0.55, 0.76, 0.9, 1.0)
 """Opacity along a sequential scale: little evidence is nearly transparent."""
 VALLEY = (1.0, 0.93, 0.72, 0.0, 0.72, 0.93, 1.0)
 """Opacity along a diverging scale: none at zero."""

@@ -19,6 +19,7 @@ from dashboard.selection import Samples
 from faces.errors import InputError
 
 if TYPE_CHECKING:
+    from audit.compare import Comparison
     from audit.review.service import ReviewService
 
 THEMES = ("light", "dark")
@@ -69,6 +70,18 @@ class Served:
     @cached_property
     def _tables(self) -> dict[str, pd.DataFrame]:
         return {}
+
+    @cached_property
+    def _comparisons(self) -> dict[str, Comparison]:
+        return {}
+
+    def compared(self, other: Served) -> Comparison:
+        """This run against another, worked out once. Raises InputError where they share no images or classes."""
+        from audit.compare import compare
+
+        if other.slug not in self._comparisons:
+            self._comparisons[other.slug] = compare(self.run, other.run)
+        return self._comparisons[other.slug]
 
     def table(self, name: str) -> pd.DataFrame:
         """A result table of the run, read once; do not modify. Raises InputError where there is none."""

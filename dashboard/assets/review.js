@@ -197,7 +197,7 @@
   }
 
   function mapChoice(item) {
-    const names = { predicted: "Map of the prediction", label: "of the label" };
+    const names = { predicted: "for the prediction", label: "for the label" };
     const box = part("maps");
     box.replaceChildren();
     const layer = part("map");
@@ -209,14 +209,17 @@
       for (const button of box.children) button.setAttribute("aria-pressed", String(button.dataset.target === target));
     };
     for (const target of ["", ...Object.keys(item.maps)]) {
-      const words = target ? names[target] || target.split(MINUS).join(" minus ") : "No map";
-      const button = make("button", { className: "page-link", textContent: words, type: "button", onclick: () => choose(target) });
+      const words = target ? names[target] || target.split(MINUS).join(" minus ") : "face alone";
+      const button = make("button", { className: "card small map-tile", type: "button", onclick: () => choose(target) });
+      const picture = make("span", { className: "stack" }, make("img", { className: "photo", src: item.face, alt: "" }));
+      if (target) picture.append(make("img", { className: target.includes(MINUS) ? "map map-contrast" : "map", src: item.maps[target], alt: "" }));
+      button.append(picture, make("span", { className: "caption", textContent: words }));
       button.dataset.target = target;
       box.append(button);
     }
-    const wanted = state.target === undefined ? "predicted" : state.target;
+    const wanted = state.target || "";
     const kind = wanted.includes(MINUS) ? Object.keys(item.maps).find((name) => name.includes(MINUS)) : wanted;
-    choose(kind in item.maps || kind === "" ? kind : Object.keys(item.maps)[0] || "");
+    choose(kind in item.maps ? kind : "");
   }
 
   function bars(item) {
@@ -270,7 +273,7 @@
   function shown(item) {
     if (desk.classList.contains("is-blind")) return ["image"];
     const parts = ["image", "label", "suggestion", "probabilities"];
-    if (!part("map").hidden && !document.documentElement.hasAttribute("data-maps-off")) parts.push("map");
+    if (Object.keys(item.maps).length && !document.documentElement.hasAttribute("data-maps-off")) parts.push("map");
     if (item.neighbours.length) parts.push("neighbours");
     if (part("votes-box").open) parts.push("votes");
     return parts;

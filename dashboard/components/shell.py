@@ -140,8 +140,12 @@ def nav(view: View, pages: tuple[ModuleType, ...], pathname: str) -> list[Compon
             **(aria(current="page") if pathname in (page.PATH, *getattr(page, "ALSO", ())) else {}),
         )
         for page in pages
-        if page.ICON
+        if page.ICON and getattr(page, "offered", _always)(view)
     ]
+
+
+def _always(view: View) -> bool:
+    return True
 
 
 def loading() -> Component:

@@ -1,9 +1,10 @@
-"""One module a page: ``PATH``, ``TITLE``, ``ICON`` (none: not in the navigation), ``layout(view)``, and optionally
+"""The pages, one module each.
 
-``REGIONS`` (id -> function of the view: the parts that follow the address), ``ALSO`` (further paths) and
-``register(app, site)`` (callbacks and routes of its own).
+A page has ``PATH``, ``TITLE``, ``ICON`` (none: not in the navigation) and ``layout(view)``; it may have ``REGIONS`` (id
+-> function of the view: the parts that follow the address), ``ALSO`` (further paths), ``offered(view)`` (whether the
+navigation lists it) and ``register(app, site)`` (callbacks and routes of its own).
 """
 
-from dashboard.pages import confusions, fairness, overview, report, review, saliency, sample
+from dashboard.pages import compare, confusions, fairness, overview, report, review, saliency, sample
 
-PAGES = (overview, confusions, fairness, saliency, sample, review, report)
+PAGES = (overview, confusions, fairness, saliency, sample, compare, review, report)

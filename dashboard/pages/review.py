@@ -118,7 +118,9 @@ def picture() -> Component:
             ),
             html.Div(
                 [
-                    html.Div(className="pages", role="group", **aria(label="Map over the face"), **data(part="maps")),
+                    html.Div(
+                        className="row-of-faces", role="group", **aria(label="Map over the face"), **data(part="maps")
+                    ),
                     controls.map_display(),
                 ],
                 className="desk-maps",
