@@ -40,7 +40,7 @@ def cascading_randomisation(
         for level in LEVELS:
             until = max(1, round(level * len(layers)))
             for name in layers[done:until]:
-                network.get_submodule(name).reset_parameters()  # type: ignore[operator]
+                _draw_anew(network.get_submodule(name))
             done = until
             names.append(layers[until - 1])
             alike.append(rank_correlation(original, explain_pixels(randomised, pixels, method, targets)))
@@ -48,11 +48,20 @@ def cascading_randomisation(
 
 
 def weighted_layers(network: nn.Module) -> list[str]:
-    """Names of the layers that have weights which can be drawn anew, the last first."""
-    found = [
-        name for name, module in network.named_modules() if name and callable(getattr(module, "reset_parameters", 0))
-    ]
-    return found[::-1]
+    """Names of the layers that have weights of their own, the last first; "" is the network itself."""
+    own = [name for name, module in network.named_modules() if any(True for _ in module.parameters(recurse=False))]
+    return own[::-1]
+
+
+def _draw_anew(module: nn.Module) -> None:
+    """Weights as before any training; where the layer does not say how, normal ones of the size of those it has."""
+    if callable(getattr(module, "reset_parameters", None)):
+        module.reset_parameters()  # type: ignore[operator]
+        return
+    with torch.no_grad():
+        for values in module.parameters(recurse=False):
+            size = values.std() if values.numel() > 1 else values.abs()
+            values.copy_(torch.randn_like(values) * size)
 
 
 def stability(
