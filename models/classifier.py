@@ -76,7 +76,8 @@ class Preprocessing:
             values = (values - torch.tensor(self.mean)) / torch.tensor(self.std)
         if self.layout == "NHWC":
             return values
-        if self.channels == 1:  # permuted, one channel passes for channels-last memory, which networks' .view() fails on
+        # permuted, one channel passes for channels-last memory, which networks' .view() fails on
+        if self.channels == 1:
             return values.reshape(len(values), 1, self.height, self.width)
         return values.permute(0, 3, 1, 2).contiguous()
 
