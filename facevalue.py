@@ -260,13 +260,17 @@ def report(
     run: RunFolder,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report.")],
     faces: Annotated[bool, typer.Option("--faces", help="Show faces in the report.")] = False,
+    favourable: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Add the ratios of being called this.")
+    ] = None,
     data: Moved = None,
+    reviews: Reviews = None,
 ) -> None:
     """Write a run up: report.html, report.pdf, report.json and model_card.md."""
     from audit.run import AuditRun
     from reports.fairness_report import write_report
 
-    for path in write_report(AuditRun.open(run), out, faces=faces, data=data):
+    for path in write_report(AuditRun.open(run), out, faces=faces, data=data, favourable=favourable, reviews=reviews):
         print(path)
 
 

@@ -161,7 +161,7 @@ def _probabilities(table: pd.DataFrame, columns: dict[str, str], labels: LabelSe
     """float32 (N, K) in the classes' order; NaN rows where any is missing, all NaN where there are none."""
     if not columns:
         return np.full((len(table), len(labels)), np.nan, dtype=np.float32)
-    values = table[[columns[name] for name in labels]].to_numpy(dtype=np.float64)
+    values = table[[columns[name] for name in labels]].to_numpy(dtype=np.float64, copy=True)
     values[np.isnan(values).any(axis=1)] = np.nan
     total = values.sum(axis=1)
     bad = ~np.isnan(total) & ((values < 0).any(axis=1) | (np.abs(total - 1) > 0.01))

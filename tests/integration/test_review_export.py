@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from audit.review import exchange, export, transfer
+from audit.review import exchange, export
 from audit.review.service import ReviewService
 from audit.review.store import ReviewStore
 from faces.errors import InputError
@@ -283,40 +283,3 @@ def test_samples_without_a_label_stay_as_they_are(reviewed: tuple) -> None:
     table = export.corrected(service.run, {})
     assert table["label"].iat[0] == ""
     assert not table["changed"].any()
-
-
-@pytest.mark.parametrize("kind", transfer.FORMATS)
-def test_every_export_writes_its_file_and_says_so(reviewed: tuple, tmp_path: Path, kind: str) -> None:
-    service, dataset, _ = reviewed
-    out = tmp_path / "out.file"
-    said = transfer.export_review(service, kind, out, transfer.Wanted(lambda: dataset, names=False))
-    assert re.fullmatch(rf"{re.escape(str(out))}: \d+ (labels changed|pictures|decisions|tasks)\.", said)
-    assert out.stat().st_size > 0
-    if kind != "archive":
-        assert "Ann Example" not in out.read_text()
-
-
-def test_an_export_that_is_not_there_is_refused(reviewed: tuple, tmp_path: Path) -> None:
-    wanted = transfer.Wanted(lambda: reviewed[1])
-    with pytest.raises(InputError, match="no export 'xml'; the exports are corrected, archive"):
-        transfer.export_review(reviewed[0], "xml", tmp_path / "x", wanted)
-
-
-def test_imports_say_what_was_new(reviewed: tuple, tmp_path: Path) -> None:
-    service, _, names = reviewed
-    plain = tmp_path / "plain.csv"
-    plain.write_text(f"sample_id,label\n{names[4]},sad\n")
-    assert "1 decisions recorded, 0 were there" in transfer.import_review(service, plain, "eve")
-    assert "0 decisions recorded, 1 were there" in transfer.import_review(service, plain, "eve")
-    tasks = tmp_path / "tasks.json"
-    tasks.write_text("[]")
-    assert "0 decisions recorded" in transfer.import_review(service, tasks)
-
-
-def test_a_queue_prints_as_lines_and_as_json(reviewed: tuple) -> None:
-    service, _, _ = reviewed
-    lines = transfer.queue_lines(service, "likely_wrong", 3, as_json=False)
-    assert len(lines) == 3
-    assert " -> " in lines[0]
-    found = json.loads(transfer.queue_lines(service, "likely_wrong", 3, as_json=True, label="sad", text=None)[0])
-    assert {entry["label"] for entry in found} == {"sad"}

@@ -81,3 +81,17 @@ def test_a_folder_in_use_is_refused(tmp_path) -> None:
     predictions(10).to_csv(tmp_path / "table.csv", index=False)
     with pytest.raises(InputError, match="exists already"):
         audit_predictions(tmp_path / "table.csv", tmp_path / "run")
+
+
+def test_a_parquet_table_of_probabilities_is_audited_like_its_csv(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "label": ["happy", "sad", "sad", "happy"] * 10,
+            "p_happy": [0.9, 0.2, 0.6, 0.7] * 10,
+            "p_sad": [0.1, 0.8, 0.4, 0.3] * 10,
+        }
+    )
+    table.to_csv(tmp_path / "p.csv", index=False)
+    table.to_parquet(tmp_path / "p.parquet", index=False)
+    first, second = (audit_predictions(tmp_path / f"p.{kind}", tmp_path / kind) for kind in ("csv", "parquet"))
+    assert np.array_equal(first.probabilities, second.probabilities)
