@@ -83,7 +83,7 @@ def test_a_folder_in_use_is_refused(tmp_path) -> None:
         audit_predictions(tmp_path / "table.csv", tmp_path / "run")
 
 
-def test_a_parquet_table_of_probabilities_is_audited_like_its_csv(tmp_path: Path) -> None:
+def test_a_parquet_table_of_probabilities_is_audited_like_its_csv(tmp_path) -> None:
     table = pd.DataFrame(
         {
             "label": ["happy", "sad", "sad", "happy"] * 10,
