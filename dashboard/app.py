@@ -15,7 +15,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
 from dash.development.base_component import Component
 
 from audit.run import AuditRun
-from dashboard import access, media, reviewing
+from dashboard import access, atlas, media, reviewing
 from dashboard.components import shell
 from dashboard.components.ids import Shell
 from dashboard.pages import PAGES
@@ -49,6 +49,7 @@ def create_app(runs: Sequence[AuditRun], reviews: str | None = None, data: Path 
     _callbacks(app, site)
     media.register(app.server, site)
     reviewing.register(app.server, site)
+    atlas.register(app.server, site)
     app.server.json.sort_keys = False  # type: ignore[attr-defined]  # classes keep their order
     for page in PAGES:
         if hasattr(page, "register"):

@@ -50,8 +50,9 @@ class Map:
     def grey(self, size: int = 0) -> np.ndarray:
         """uint8: the values spread over 0..255 (zero of a contrast is 128), enlarged smoothly to at least ``size``."""
         share = np.divide(self.raw, self.limit, out=np.zeros_like(self.raw), where=self.limit > 0)
-        spread = 128 + 127 * np.clip(share, -1, 1) if self.contrast else 255 * np.clip(share, 0, 1)
-        return _enlarged(np.round(spread).astype(np.uint8), size)
+        share = _enlarged(np.clip(share, -1 if self.contrast else 0, 1), size)
+        spread = 128 + 127 * share if self.contrast else 255 * share
+        return np.round(np.clip(spread, 0, 255)).astype(np.uint8)
 
 
 class Pictures:
@@ -90,12 +91,16 @@ class Pictures:
                     self._reason = str(error)
         return self._source
 
-    def face(self, sample_id: str, thumbnail: bool = False) -> bytes:
-        """PNG of a sample; a thumbnail is at most THUMBNAIL pixels wide. Raises InputError or UnreadableImage."""
+    def pixels(self, sample_id: str) -> np.ndarray:
+        """uint8 (H, W, 1 or 3). Raises InputError where the images are gone, UnreadableImage."""
         source = self._open()
         if source is None:
             raise InputError(self._reason or "")
-        image = source.read(sample_id)
+        return source.read(sample_id)
+
+    def face(self, sample_id: str, thumbnail: bool = False) -> bytes:
+        """PNG of a sample; a thumbnail is at most THUMBNAIL pixels wide. Raises InputError or UnreadableImage."""
+        image = self.pixels(sample_id)
         scale = THUMBNAIL / max(image.shape[:2])
         return png(_shrunk(image, scale) if thumbnail and scale < 1 else image)
 
@@ -177,11 +182,15 @@ def png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
-def _enlarged(grey: np.ndarray, size: int) -> np.ndarray:
+def _enlarged(shares: np.ndarray, size: int) -> np.ndarray:
+    """Enlarged by bicubic interpolation, which overshoots at peaks: brought back so that they do not look flat."""
     import cv2
 
-    scale = size / max(grey.shape)
-    return cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) if scale > 1 else grey
+    scale = size / max(shares.shape)
+    if scale <= 1:
+        return shares
+    large = cv2.resize(shares, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return large / max(1.0, float(np.abs(large).max()))
 
 
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
