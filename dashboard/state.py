@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pandas as pd
 
 from audit.counts import OVERALL, Counts
 from audit.run import AuditRun
+from audit.worker import Worker
 from dashboard.media import Pictures
 from dashboard.query import Query
 from dashboard.selection import Samples
@@ -96,9 +97,10 @@ class Served:
 
 @dataclass(frozen=True)
 class Site:
-    """The runs a process serves, the first of them by default."""
+    """The runs a process serves, the first of them by default, and the one child process that runs models."""
 
     served: tuple[Served, ...]
+    worker: Worker = field(default_factory=Worker, compare=False)
 
     @classmethod
     def of(cls, runs: Sequence[AuditRun], reviews: str | None = None, data: Path | None = None) -> Site:
