@@ -107,10 +107,10 @@ def per_class(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
 
 
 def confusable_pairs(frame: pd.DataFrame, top: int = 10, theme: str = "light") -> go.Figure:
-    """The ``top`` first pairs as bars in both directions.
+    """The ``top`` first pairs as bars in both directions, as shares of the images that bear either label.
 
     ``frame`` is that of ``audit.confusion.confusable_pairs``: class_a, class_b, n_ab (images labelled a and predicted
-    b), n_ba.
+    b), n_ba and n, the images that bear either label.
     """
     frame = frame.head(top)
     if frame.empty:
@@ -120,14 +120,15 @@ def confusable_pairs(frame: pd.DataFrame, top: int = 10, theme: str = "light") -
     traces = [
         {
             "type": "bar",
-            "x": frame[number].tolist(),
+            "x": (frame[number] / frame["n"]).tolist(),
             "y": pairs,
             "orientation": "h",
             "name": name,
             "marker": {"color": colour},
             "hovertext": [
-                f"{whole(n)} images labelled <b>{shown(a)}</b> were predicted <b>{shown(b)}</b>"
-                for a, b, n in zip(frame[label], frame[predicted], frame[number], strict=True)
+                f"{whole(n)} images labelled <b>{shown(a)}</b> were predicted <b>{shown(b)}</b><br>"
+                f"{percent(n / both)} of the {whole(both)} that bear either label"
+                for a, b, n, both in zip(frame[label], frame[predicted], frame[number], frame["n"], strict=True)
             ],
             "hoverinfo": "text",
             "customdata": [
@@ -144,7 +145,7 @@ def confusable_pairs(frame: pd.DataFrame, top: int = 10, theme: str = "light") -
         traces,
         height=110 + ROW * 1.2 * len(pairs),
         meta={"figure": "confusable_pairs"},
-        xaxis=title("images"),
+        xaxis={"tickformat": ".0%", **title("share of the images that bear either label")},
         yaxis={**category_axis(pairs), "autorange": "reversed"},
         barmode="stack",
     )
