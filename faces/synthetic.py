@@ -200,6 +200,8 @@ def _copy(
 
 def _spoil(rng: np.random.Generator, folder: Path, n: int) -> tuple[str, ...]:
     """Add ``n`` files that are no images: of no bytes, cut off, a text with an image's name, and a text."""
+    if not n:
+        return ()
     whole = next((folder / "train").rglob("*.png")).read_bytes()
     kinds = [
         ("empty.png", b""),
