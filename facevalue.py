@@ -31,12 +31,13 @@ Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip/.tar, FE
 MODEL_HELP = "Checkpoint folder, model file, timm:NAME@weights or factory:FILE.py:FUNCTION@weights."
 Model = Annotated[str | None, typer.Option(metavar="MODEL", help=MODEL_HELP)]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
-Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 Metadata = Annotated[Path | None, typer.Option(metavar="CSV", help="Sidecar joined by file name or sample id.")]
 Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="The label column of a table.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Reviews = Annotated[str | None, typer.Option(metavar="URL", help="Database of decisions (RUN/reviews.sqlite).")]
 Moved = Annotated[Path | None, typer.Option(metavar="DATA", help="Where the run's data is now, if it was moved.")]
+MovedModel = Annotated[str | None, typer.Option(metavar="MODEL", help="Where the run's model is now, if it was moved.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="An audit run folder.")]
 Classes = Annotated[
     str | None, typer.Option(metavar="a,b,..", help="The model's classes, in the order of its outputs.")
@@ -280,13 +281,14 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; others than loopback need a token.")] = "127.0.0.1",
     port: Port = 8050,
     data: Moved = None,
+    model: MovedModel = None,
     reviews: Reviews = None,
 ) -> None:
     """Serve the dashboard of one run or several."""
     from audit.run import AuditRun
     from dashboard.app import serve as serve_pages
 
-    serve_pages([AuditRun.open(run) for run in runs], host, port, reviews, data)
+    serve_pages([AuditRun.open(run) for run in runs], host, port, reviews, data, model=model)
 
 
 @app.command()

@@ -175,7 +175,10 @@ class AuditRun:
         place = next((path.resolve() for path in places if path.exists() and path.resolve() != self.folder), None)
         if place is None:
             raise InputError(f"The images are no longer at {places[0]}; pass their new place with --data.")
-        return open_dataset(place)
+        found = open_dataset(place)
+        if not self.samples["sample_id"].isin(found.samples["sample_id"]).any():
+            raise InputError(f"The data {place} holds none of the run's images; pass the run's own data with --data.")
+        return found
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -201,6 +204,12 @@ class AuditRun:
     def result(self, name: str) -> dict:
         """A stored result ``results/NAME.json``."""
         return _whole(self.folder / "results" / f"{name}.json", _json)
+
+
+def check_place(data: Path | None) -> None:
+    """Raises InputError where ``data`` is given and nothing is there."""
+    if data is not None and not data.exists():
+        raise InputError(f"The data {data} is not there; pass the place where the run's images are now with --data.")
 
 
 def _json(path: Path) -> Any:

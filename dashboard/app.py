@@ -15,7 +15,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
 from dash.development.base_component import Component
 
 from audit.run import AuditRun
-from dashboard import access, atlas, media, reviewing
+from dashboard import access, atlas, media, reviewing, trying
 from dashboard.components import shell
 from dashboard.components.ids import Shell
 from dashboard.pages import PAGES
@@ -26,12 +26,15 @@ log = logging.getLogger(__name__)
 REASON = "message message-error"
 
 
-def create_app(runs: Sequence[AuditRun], reviews: str | None = None, data: Path | None = None) -> Dash:
+def create_app(
+    runs: Sequence[AuditRun], reviews: str | None = None, data: Path | None = None, model: str | None = None
+) -> Dash:
     """The app over some runs, the first by default. ``reviews`` is a database URL (None: reviews.sqlite in each run).
 
-    ``data`` is where the images are now, if they moved. Raises InputError where there is no run.
+    ``data`` and ``model`` are where the images and the model are now, if they moved. Raises InputError where there is
+    no run, or ``data`` is not there.
     """
-    site = Site.of(runs, reviews, data)
+    site = Site.of(runs, reviews, data, model)
     app = Dash(
         "dashboard",
         assets_folder=str(Path(__file__).parent / "assets"),
@@ -50,6 +53,7 @@ def create_app(runs: Sequence[AuditRun], reviews: str | None = None, data: Path 
     media.register(app.server, site)
     reviewing.register(app.server, site)
     atlas.register(app.server, site)
+    trying.register(app.server, site)
     app.server.json.sort_keys = False  # type: ignore[attr-defined]  # classes keep their order
     for page in PAGES:
         if hasattr(page, "register"):
@@ -154,6 +158,7 @@ def serve(
     reviews: str | None = None,
     data: Path | None = None,
     token: str | None = None,
+    model: str | None = None,
 ) -> None:
     """Serve the pages until interrupted.
 
@@ -162,7 +167,7 @@ def serve(
     """
     import waitress
 
-    app = create_app(runs, reviews, data)
+    app = create_app(runs, reviews, data, model)
     if not access.is_loopback(host):
         token = token or access.new_token()
     names = access.LOCAL_NAMES | {access.host_name(host)}

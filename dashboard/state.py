@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from audit.counts import OVERALL, Counts
-from audit.run import AuditRun
+from audit.run import AuditRun, check_place
 from audit.worker import Worker
 from dashboard.media import Pictures
 from dashboard.query import Query
@@ -30,13 +30,15 @@ THEMES = ("light", "dark")
 class Served:
     """One run under the name it has in addresses.
 
-    ``data`` is where its images are now, if they moved; ``reviews`` the database of decisions (None: beside the run).
+    ``data`` and ``model`` are where its images and its model are now, if they moved; ``reviews`` the database of
+    decisions (None: beside the run).
     """
 
     slug: str
     run: AuditRun
     data: Path | None = None
     reviews: str | None = None
+    model: str | None = None
 
     @cached_property
     def samples(self) -> Samples:
@@ -103,19 +105,26 @@ class Site:
     worker: Worker = field(default_factory=Worker, compare=False)
 
     @classmethod
-    def of(cls, runs: Sequence[AuditRun], reviews: str | None = None, data: Path | None = None) -> Site:
-        """Name each run by its folder; equal names are numbered. ``reviews`` and ``data`` are as in Served.
+    def of(
+        cls,
+        runs: Sequence[AuditRun],
+        reviews: str | None = None,
+        data: Path | None = None,
+        model: str | None = None,
+    ) -> Site:
+        """Name each run by its folder; equal names are numbered. The other arguments are as in Served.
 
-        Raises InputError where there is no run.
+        Raises InputError where there is no run, or ``data`` is not there.
         """
         if not runs:
             raise InputError("No run was given to serve; at least one run folder was expected: pass one.")
+        check_place(data)
         slugs: list[str] = []
         for run in runs:
             base = re.sub(r"[^A-Za-z0-9._-]+", "-", run.name).strip("-.") or "run"
             taken = sum(slug == base or slug.startswith(f"{base}~") for slug in slugs)
             slugs.append(f"{base}~{taken + 1}" if taken else base)
-        return cls(tuple(Served(slug, run, data, reviews) for slug, run in zip(slugs, runs, strict=True)))
+        return cls(tuple(Served(slug, run, data, reviews, model) for slug, run in zip(slugs, runs, strict=True)))
 
     def find(self, slug: str | None) -> Served | None:
         """The run of that name; the first where none is named; None where there is no such run."""

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from audit.run import AuditRun
 from dashboard.app import create_app
 from dashboard.media import MINUS, OWN, SHARED, Pictures, face_address, map_address
+from faces.errors import InputError
 from tests.dashboard_runs import make_run
 
 
@@ -146,3 +147,12 @@ def test_moved_data_is_said_and_found_where_it_is_named(run: AuditRun, tmp_path:
 def test_the_version_follows_the_model(run: AuditRun) -> None:
     other = AuditRun(run.folder, {**run.manifest, "model": {**run.manifest["model"], "fingerprint": "1" * 64}})
     assert Pictures(run).version == Pictures(run).version != Pictures(other).version
+
+
+def test_a_wrong_place_is_refused_and_other_data_is_said(run: AuditRun, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="/nowhere is not there; pass the place"):
+        create_app([run], data=Path("/nowhere"))
+    for label in ("happy", "sad"):
+        (tmp_path / "other" / "test" / label).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "other" / "test" / label / "another.png"), np.zeros((48, 48), np.uint8))
+    assert "holds none of the run's images" in str(Pictures(run, tmp_path / "other").reason)
