@@ -212,7 +212,7 @@ def audit(
         list[str] | None, typer.Option(metavar="MODEL ...", help="Further models, asked about the labels alone.")
     ] = None,
     allow_pickle: Pickle = False,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="Audit only the first N images.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Audit only N images, evenly over the data.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Audit a classifier on labelled faces, or a table of its predictions, and write a run folder."""

@@ -64,8 +64,9 @@ class FaceDataset:
         return tuple(name for name in self.samples["split"].dropna().unique())
 
     def select(self, split: str | None = None, limit: int | None = None) -> FaceDataset:
-        """The rows of one part (case-insensitive; train/Training, test/PublicTest are the same), the first ``limit``.
+        """The rows of one part (case-insensitive; train/Training, test/PublicTest are the same), or ``limit`` of them.
 
+        A limit takes rows evenly over the part, in order, since the first rows of a folder all bear one label.
         Raises InputError naming the parts there are.
         """
         samples = self.samples
@@ -81,7 +82,8 @@ class FaceDataset:
         if limit is not None:
             if limit < 1:
                 raise InputError(f"The limit {limit} is not a number of images; pass 1 or more.")
-            samples = samples.head(limit)
+            taken = min(limit, len(samples))
+            samples = samples.iloc[np.arange(taken) * len(samples) // taken] if taken else samples
         return replace(self, samples=samples.reset_index(drop=True))
 
     def with_classes(self, labels: LabelSet) -> FaceDataset:

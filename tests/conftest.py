@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from faces.synthetic import AnswerSheet, draw
+
+# A busy machine fails no law, and equal code is always tried with equal examples.
+settings.register_profile(
+    "facevalue", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+settings.load_profile("facevalue")
 
 ROOT = Path(__file__).parent.parent
 NO_SKIPS = bool(os.environ.get("FACEVALUE_NO_SKIPS"))

@@ -67,7 +67,7 @@ def shares(maps: np.ndarray) -> np.ndarray:
     ``maps`` are raw, (N, h, w). A map without a positive value gives NaN. The maps are enlarged as they are shown.
     """
     n, height, width = maps.shape
-    onto = np.maximum(maps, 0).reshape(n, -1).astype(np.float64) @ weights(height, width).T
+    onto = np.maximum(maps, 0).reshape(n, height * width).astype(np.float64) @ weights(height, width).T
     total = onto.sum(axis=1, keepdims=True)
     return np.divide(onto, total, out=np.full_like(onto, np.nan), where=total > 0).astype(np.float32)
 

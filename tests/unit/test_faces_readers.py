@@ -146,6 +146,9 @@ def test_select_knows_the_names_of_parts(tmp_path):
     assert list(data.select("Training").samples["split"]) == ["train", "train"]
     assert list(data.select("PublicTest").samples["sample_id"]) == ["test/Sadness/d.png", "test/happy/c.png"]
     assert len(data.select(limit=3)) == 3 and len(data.select("test", limit=1)) == 1
+    every = list(data.samples["sample_id"])
+    assert list(data.select(limit=2).samples["sample_id"]) == every[::2]
+    assert list(data.select(limit=99).samples["sample_id"]) == every
     with pytest.raises(InputError, match="its splits are: test, train"):
         data.select("holdout")
     with pytest.raises(InputError, match="limit 0"):

@@ -63,3 +63,7 @@ def test_masks_sum_to_one_at_every_pixel() -> None:
 
 def test_maps_under_six_by_six_are_too_coarse() -> None:
     assert too_coarse(5, 9) and too_coarse(7, 4) and not too_coarse(6, 6)
+
+
+def test_no_maps_have_no_shares() -> None:
+    assert shares(np.empty((0, 6, 6))).shape == (0, len(REGIONS))
