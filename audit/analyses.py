@@ -17,14 +17,15 @@ import pyarrow.parquet as pq
 
 from audit import calibration, confusion, duplicates, findings, sentences
 from audit.counts import Coded, Tally, attribute_sets
-from audit.family import ALPHA, Comparisons, Terms, attribute_rng, compare_groups
+from audit.family import ALPHA, Comparisons, attribute_rng, compare_groups
 from audit.intervals import ratio
 from audit.jsonsafe import as_json
 from audit.labels import LabelIssues, label_issues
 from audit.run import findings_json
 from audit.slices import weak_slices
 from audit.subjects import by_subject
-from audit.views import group_views, votes_of, wrong_labels
+from audit.terms import Terms
+from audit.views import OTHER_MODEL, evidence_of, group_views, votes_of
 from faces.emotions import LabelSet
 
 TEXT_COLUMNS = (
@@ -54,7 +55,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     tables = {
         **_whole_set(coded, attributes, seed),
         **_groups(comparisons),
-        "views": group_views(coded, samples, attributes, wrong_labels(samples, LabelSet(classes))),
+        "views": group_views(coded, samples, attributes, _evidence(folder, samples, classes), terms),
         "slices": weak_slices(coded, samples, embeddings, seed),
         "duplicates": copies,
     }
@@ -62,7 +63,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     found = (
         *findings.data_findings(samples, copies),
         *findings.model_findings(coded.counts(), tables["pairs"], coded.bins(), samples, trained_on),
-        *findings.fairness_findings(comparisons, attributes),
+        *findings.fairness_findings(comparisons, attributes, terms.min_group),
         *findings.slice_findings(tables["slices"]),
         *findings.label_findings(samples, issues is not None, coded.counts()),
     )
@@ -114,6 +115,11 @@ def _committee(folder: Path) -> list[np.ndarray]:
     """The probabilities (N, K) of each member of the committee, if one was asked."""
     path = folder / "committee.npy"
     return list(np.load(path).swapaxes(0, 1)) if path.is_file() else []
+
+
+def _evidence(folder: Path, samples: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, np.ndarray]:
+    path = folder / OTHER_MODEL
+    return evidence_of(samples, LabelSet(classes), np.load(path) if path.is_file() else None)
 
 
 def _judge_labels(

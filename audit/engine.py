@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 
 from audit import shards
 from audit.analyses import analyse
+from audit.counts import Coded
 from audit.jsonsafe import as_json
 from audit.manifest import describe, first_difference
 from audit.merging import merge
@@ -24,10 +25,13 @@ from audit.saliency.analyses import saliency_findings
 from audit.saliency.study import Study, study_maps
 from audit.scoring import Scored, score
 from audit.shards import Shard, writing
+from audit.terms import Terms
+from audit.views import OTHER_MODEL
 from faces.attributes import measure
 from faces.dataset import FaceDataset
 from faces.errors import InputError, UnreadableImage
 from faces.pixels import content_id
+from models import out_of_fold
 from models.camlayer import find_cam_layer
 from models.classifier import Classifier
 
@@ -52,6 +56,7 @@ def audit(
     dataset = _judged_by(dataset, classifier)
     options = _settled(options, dataset, classifier)
     _check_committee(committee, classifier)
+    _check_terms(options, dataset, classifier)
     head = describe(dataset, classifier, options, out, committee)
     if _is_finished(out, head, options.resume):
         return AuditRun.open(out)
@@ -85,6 +90,25 @@ def _check_committee(committee: Sequence[Classifier], classifier: Classifier) ->
                 f"The committee's model {member.path or member.name} has the classes {', '.join(member.labels)}; those "
                 f"of the audited model were expected ({', '.join(classifier.labels)}): leave it out of --committee."
             )
+
+
+def _check_terms(options: AuditOptions, dataset: FaceDataset, classifier: Classifier) -> None:
+    """Raises InputError for terms that the labels and attributes cannot meet, before the first image is scored."""
+    labelled = dataset.samples.assign(predicted=dataset.samples["label"])
+    Terms.of(Coded.of(labelled, classifier.labels, options.attributes or ()), asdict(options))
+    if options.out_of_fold is None:
+        return
+    folder = Path(options.out_of_fold)
+    if classifier.path and folder.resolve() == Path(classifier.path).resolve():
+        raise InputError(
+            f"{folder} is the audited model itself; another one was expected, since a model's own errors are no "
+            "evidence that a label is wrong: pass another model's folder to --out-of-fold."
+        )
+    if out_of_fold.answers(folder, classifier.labels, []) is None:
+        raise InputError(
+            f"{folder} has no out-of-fold answers; a checkpoint folder trained with --folds was expected: train "
+            "one with `facevalue train ... --folds K`."
+        )
 
 
 def _settled(options: AuditOptions, dataset: FaceDataset, classifier: Classifier) -> AuditOptions:
@@ -267,6 +291,7 @@ def _finish(dataset: FaceDataset, classifier: Classifier, head: dict, plan: tupl
                 for shard, note in zip(plan, notes, strict=True)
             ],
         }
+        _ask_other_model(head["options"]["out_of_fold"], classifier, out)
         analyse(out, manifest, head["seed"])
         run = AuditRun(out, manifest)
         study_maps(Study(run, classifier, dataset, head["seed"]), head["options"]["check_maps"])
@@ -277,6 +302,16 @@ def _finish(dataset: FaceDataset, classifier: Classifier, head: dict, plan: tupl
         (out / "timing.json").write_text(as_json({**timing, "total_s": total, "finished_at": finished_at}))
         shards.write_whole(out / MANIFEST, as_json(manifest))
     shutil.rmtree(out / PARTS, ignore_errors=True)
+
+
+def _ask_other_model(folder: str | None, classifier: Classifier, out: Path) -> None:
+    """Keep what another model says out of fold of each image, found by its pixels; see views.OTHER_MODEL."""
+    if folder is None:
+        return
+    content = pd.read_parquet(out / "samples.parquet", columns=["content_id"])["content_id"]
+    said = out_of_fold.answers(folder, classifier.labels, content.tolist())
+    if said is not None:
+        np.save(out / OTHER_MODEL, said.probabilities)
 
 
 @contextmanager

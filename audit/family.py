@@ -7,21 +7,20 @@ Nothing else raises an alarm. Naming one more attribute changes the adjustment a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from audit import fairness
 from audit.counts import CROSS, Coded, Counts, attribute_sets
 from audit.intervals import holm, mantel_haenszel, ratio, smallest_gap
 from audit.ranges import PERMUTATIONS, clearest_cell, deal, widest_gap
-from audit.standardise import kitagawa, kitagawa_intervals, label_mix
-from faces.emotions import canonical
-from faces.errors import InputError
+from audit.standardise import kitagawa, kitagawa_intervals
+from audit.terms import Terms
 
 ALPHA = 0.05
 WIDEST, CELL = "widest gap", "clearest cell"
@@ -44,53 +43,6 @@ class Comparisons:
     decomposition: pd.DataFrame
     power: pd.DataFrame
     references: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Terms:
-    """On what terms groups are compared.
-
-    ``mix`` (K,) are standardisation weights, summing to 1; ``references`` names reference groups by attribute where
-    not the largest; groups under ``min_group`` images are shown and not tested.
-    """
-
-    mix: np.ndarray
-    references: Mapping[str, str] = field(default_factory=dict)
-    min_group: int = fairness.MIN_GROUP
-
-    @classmethod
-    def of(cls, coded: Coded, options: Mapping[str, Any] | None = None) -> Terms:
-        """From a run's options ``label_mix`` (class to share), ``references`` and ``min_group``, all optional.
-
-        Raises InputError for an unknown class, attribute or group, shares that are none, and a size under 1.
-        """
-        options = options or {}
-        references, least = options.get("references") or {}, options.get("min_group") or fairness.MIN_GROUP
-        known = {CROSS.join(names) for names in attribute_sets(coded.values)}
-        for attribute, group in references.items():
-            if attribute not in known:
-                raise InputError(
-                    f"A reference group is named for {attribute!r}, which was not audited; audited are: "
-                    f"{', '.join(coded.values) or 'no attributes'}."
-                )
-            coded.counts(tuple(attribute.split(CROSS))).group(group)
-        if least < 1:
-            raise InputError(f"The least size of a group is {least}; 1 image or more was expected.")
-        given = options.get("label_mix")
-        mix = label_mix(coded.counts().labelled[0]) if given is None else _given_mix(given, coded.classes)
-        return cls(mix, references, int(least))
-
-
-def _given_mix(given: Mapping[str, float], classes: tuple[str, ...]) -> np.ndarray:
-    unknown = [name for name in given if canonical(name) not in classes]
-    if unknown:
-        raise InputError(f"The label mix names {unknown[0]!r}; the classes are: {', '.join(classes)}.")
-    shares = np.zeros(len(classes))
-    for name, share in given.items():
-        shares[classes.index(canonical(name))] = share
-    if (shares < 0).any() or not 0 < shares.sum() < np.inf:
-        raise InputError(f"The label mix {dict(given)} is none; a share of 0 or more for each class was expected.")
-    return shares / shares.sum()
 
 
 def compare_groups(
@@ -180,19 +132,43 @@ RANGE_COLUMNS = (
 
 
 def beyond_parts(counts: Counts, group: str) -> float:
-    """Does an intersection's group differ from what its parts alone would show? A p-value; NaN for a single attribute.
+    """Is an intersection's group worse than its parts alone would make it? A p-value; NaN for a single attribute.
 
-    ``man × asian`` is tested against the other men and against the other Asian people; the larger p-value counts.
+    ``man × asian`` is tested against the other men, against the other Asian people, and against what the gaps of men
+    and of Asian people add up to, in points and in log odds; the largest p-value counts.
     """
     at, parts = counts.groups.index(group), group.split(CROSS)
     if len(parts) == 1:
         return float("nan")
-    p_values = []
-    for position, part in enumerate(parts):
-        alike = [i for i, name in enumerate(counts.groups) if i != at and name.split(CROSS)[position] == part]
-        correct, labelled = counts.correct[alike].sum(axis=0), counts.labelled[alike].sum(axis=0)
-        p_values.append(mantel_haenszel(counts.correct[at], counts.labelled[at], correct, labelled))
+    alike = np.array([[name.split(CROSS)[place] == part for name in counts.groups] for place, part in enumerate(parts)])
+    here = np.arange(len(counts.groups)) == at
+    first, second = alike[0] & ~here, alike[1] & ~here
+    cells = [_summed(counts, rows) for rows in (here, first, second, ~(here | first | second))]
+    p_values = [mantel_haenszel(*cells[0], *cells[1]), mantel_haenszel(*cells[0], *cells[2]), *_not_added(cells)]
     return float(np.max(p_values))
+
+
+def _summed(counts: Counts, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return counts.correct[rows].sum(axis=0), counts.labelled[rows].sum(axis=0)
+
+
+def _not_added(cells: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    """p-values that a group is worse than two gaps added: ``cells`` hold hits and images by label of the group, of the
+
+    two parts without it, and of everybody else. Contrasts by label are pooled by their variance; none without images.
+    """
+    told = np.min([cell[1] for cell in cells], axis=0) > 0
+    hits, images = (np.stack([cell[side] for cell in cells])[:, told] for side in (0, 1))
+    if not hits.size:
+        return []
+    yes, no = hits + 0.5, images - hits + 0.5
+    share = yes / (yes + no)
+    scales = ((share, share * (1 - share) / images), (np.log(yes / no), 1 / yes + 1 / no))
+    found = []
+    for value, variance in scales:
+        contrast, spread = value[0] - value[1] - value[2] + value[3], variance.sum(axis=0)
+        found.append(float(stats.norm.cdf((contrast / spread).sum() / np.sqrt((1 / spread).sum()))))
+    return found
 
 
 def adjust(disparities: pd.DataFrame, ranges: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -221,7 +221,9 @@ def _pair_finding(pairs: pd.DataFrame) -> list[Finding]:
     return [Finding("FV-M004", severity, f"Most confused: {first} and {second}", detail, link)]
 
 
-def fairness_findings(comparisons: Comparisons, attributes: tuple[str, ...]) -> list[Finding]:
+def fairness_findings(
+    comparisons: Comparisons, attributes: tuple[str, ...], min_group: int = MIN_GROUP
+) -> list[Finding]:
     """FV-F: the worst group, further gaps, the clearest (group, class) cell; nothing where no gap stands out."""
     if not attributes:
         reason = (
@@ -231,9 +233,9 @@ def fairness_findings(comparisons: Comparisons, attributes: tuple[str, ...]) -> 
         return [Finding("FV-F001", "unchecked", "Groups could not be compared", reason, "/fairness")]
     ranges = comparisons.ranges
     if ranges.empty and comparisons.disparities["p_value"].isna().all():
-        why = f"no attribute has two groups of at least {MIN_GROUP} images"
+        why = f"no attribute has two groups of at least {images(min_group)}"
         alone = comparisons.groups[~comparisons.groups["attribute"].str.contains(CROSS, regex=False)]
-        if (alone[alone["n"] >= MIN_GROUP].groupby("attribute").size() > 1).any():
+        if (alone[alone["n"] >= min_group].groupby("attribute").size() > 1).any():
             why = "within each label every group is recognised always or never, which leaves nothing to test"
         reason = f"Groups could not be compared, because {why}."
         return [Finding("FV-F001", "unchecked", "Groups could not be compared", reason, "/fairness")]

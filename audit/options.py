@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from audit.saliency.registry import METHODS, STORED
@@ -15,7 +16,10 @@ class AuditOptions:
     ``attributes``: the ones to compare groups by, None for all that the data has. ``saliency``: methods whose maps
     are stored. ``batch_size`` and ``shard_size`` are numbers of images; ``seed`` starts every draw that the
     statistics make. ``check_maps`` runs the model again on some images to learn whether the maps can be trusted and
-    what regions are worth to it. ``resume`` goes on with an unfinished run. ``progress`` shows a bar on a terminal.
+    what regions are worth to it. Groups are standardised to ``label_mix`` (class to share; None: the whole set's),
+    compared with ``references`` (attribute to group; the largest where none is named) and judged from ``min_group``
+    images on (None: 30). ``out_of_fold`` is a checkpoint folder whose out-of-fold answers are evidence that a label is
+    wrong. ``resume`` goes on with an unfinished run. ``progress`` shows a bar on a terminal.
     """
 
     attributes: tuple[str, ...] | None = None
@@ -24,6 +28,10 @@ class AuditOptions:
     shard_size: int = 1024
     seed: int = 0
     check_maps: bool = True
+    label_mix: Mapping[str, float] | None = None
+    references: Mapping[str, str] | None = None
+    min_group: int | None = None
+    out_of_fold: str | None = None
     resume: bool = False
     progress: bool = True
 

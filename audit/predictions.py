@@ -19,9 +19,9 @@ import pandas as pd
 
 from audit.analyses import analyse
 from audit.counts import Coded
-from audit.family import Terms
 from audit.jsonsafe import as_json
 from audit.run import SCHEMA_VERSION, AuditRun
+from audit.terms import Terms
 from faces.attributes import (
     KEY_COLUMNS,
     LABEL_COLUMNS,

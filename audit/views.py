@@ -9,21 +9,25 @@ model's own errors; where there is none the view is not offered.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from audit.confusion import accuracy
 from audit.counts import CROSS, Coded, attribute_sets
-from audit.fairness import MIN_GROUP, reference_group
+from audit.fairness import reference_group
 from audit.intervals import Interval, mover_difference, wilson
 from audit.run import AuditRun
 from audit.standardise import Standardised, label_mix, standardised_accuracy
+from audit.terms import Terms
 from faces.emotions import LabelSet
 
 RAW, LABEL_MIX, QUALITY = "raw", "label mix", "image quality"
 WITHOUT = "without labels wrong by "
 QUALITIES = ("brightness", "sharpness")
+OTHER_MODEL = "other_model.npy"
+"""In a run's folder: out-of-fold probabilities (N, K) of a model other than the audited one, where one was asked."""
 STRATA = 3
 """Thirds of each quality, over the whole set: nine strata."""
 COLUMNS = (
@@ -33,43 +37,63 @@ COLUMNS = (
 
 
 def group_views(
-    coded: Coded, samples: pd.DataFrame, attributes: tuple[str, ...], wrong: Mapping[str, np.ndarray] | None = None
+    coded: Coded,
+    samples: pd.DataFrame,
+    attributes: tuple[str, ...],
+    wrong: Mapping[str, np.ndarray] | None = None,
+    terms: Terms | None = None,
 ) -> pd.DataFrame:
     """One row a view, attribute (or two-way intersection) and group; see COLUMNS.
 
     ``wrong`` maps a kind of evidence to a boolean mask over the rows of ``samples``. ``value`` is NaN where a view is
-    undefined for a group; differences are to the largest group, over what both share.
+    undefined for a group; differences are to the reference group of ``terms`` (the largest unless named), the same one
+    in every view, over what both share.
     """
     parts = []
+    terms = terms or Terms.of(coded)
     quality = quality_strata(samples)
     for names in attribute_sets(attributes):
-        if not coded.counts(names).groups:
+        counts = coded.counts(names)
+        if not counts.groups:
             continue
-        parts += [_raw(coded, names), _by_label(coded, names, LABEL_MIX)]
+        look = _Look(names, reference_group(counts, terms.references.get(counts.attribute)), terms)
+        parts += [look.raw(coded), look.at_label_mix(coded, LABEL_MIX)]
         if quality is not None:
-            parts.append(_by_stratum(coded, names, quality[coded.rows]))
+            parts.append(look.at_quality(coded, quality[coded.rows]))
         for evidence, mask in (wrong or {}).items():
-            parts.append(_by_label(coded.where(~mask[coded.rows]), names, WITHOUT + evidence))
+            parts.append(look.at_label_mix(coded.where(~mask[coded.rows]), WITHOUT + evidence))
     return pd.concat(parts, ignore_index=True) if parts else _rows_of_nothing()
 
 
-def views_of(run: AuditRun, decided: Mapping[str, str | None]) -> pd.DataFrame:
+def views_of(run: AuditRun, decided: Mapping[str, str | None], terms: Terms | None = None) -> pd.DataFrame:
     """The views of a finished run with what reviewers have decided since as one more kind of evidence.
 
     ``decided`` maps the sample_id of each reviewed image to its label now, None where it shows no face; empty, the
-    view is not offered.
+    view is not offered. ``terms`` are the run's own unless given.
     """
     coded = Coded.of(run.samples, run.classes, run.attributes)
-    found = wrong_labels(run.samples, run.classes)
+    path = run.folder / OTHER_MODEL
+    found = evidence_of(run.samples, run.classes, np.load(path) if path.is_file() else None)
     if decided:
         found["reviewed decisions"] = wrong_by_decisions(run.samples, decided)
-    return group_views(coded, run.samples, run.attributes, found)
+    own = terms or Terms.of(coded, run.manifest.get("options"))
+    return group_views(coded, run.samples, run.attributes, found, own)
 
 
-def wrong_labels(samples: pd.DataFrame, classes: LabelSet) -> dict[str, np.ndarray]:
-    """The evidence for wrong labels that the data itself brings: votes, where it has them."""
+def evidence_of(
+    samples: pd.DataFrame, classes: LabelSet, other_model: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Kind of evidence -> which rows' labels it finds wrong: votes where the data has them, ``other_model`` (N, K)
+
+    where another model's out-of-fold probabilities are known.
+    """
+    found = {}
     votes = wrong_by_votes(samples, classes)
-    return {} if votes is None else {"votes": votes}
+    if votes is not None:
+        found["votes"] = votes
+    if other_model is not None and np.isfinite(other_model).any():
+        found["another model"] = wrong_out_of_fold(samples, other_model, classes)
+    return found
 
 
 def _rows_of_nothing() -> pd.DataFrame:
@@ -77,66 +101,69 @@ def _rows_of_nothing() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object if name in texts else float) for name in COLUMNS})
 
 
-def _raw(coded: Coded, names: tuple[str, ...]) -> pd.DataFrame:
-    counts = coded.counts(names)
-    value, interval = accuracy(counts.table), wilson(counts.correct.sum(axis=1), counts.sizes)
-    whole = Standardised(value, interval, np.ones((len(value), 1), dtype=bool), np.zeros(len(value)))
-    at = counts.groups.index(reference_group(counts))
-    own = Interval(interval.low[at], interval.high[at])
-    return _frame(RAW, names, counts.groups, counts.sizes, whole, at, mover_difference(value, interval, value[at], own))
+@dataclass(frozen=True)
+class _Look:
+    """The groups of one attribute, or intersection, compared with one reference group on the run's terms."""
 
+    names: tuple[str, ...]
+    reference: str
+    terms: Terms
 
-def _by_label(coded: Coded, names: tuple[str, ...], view: str) -> pd.DataFrame:
-    counts = coded.counts(names)
-    return _standardised(view, names, counts.groups, counts.correct, counts.labelled, coded.counts().labelled[0])
+    def raw(self, coded: Coded) -> pd.DataFrame:
+        """Accuracy as it is."""
+        counts = coded.counts(self.names)
+        value, interval = accuracy(counts.table), wilson(counts.correct.sum(axis=1), counts.sizes)
+        whole = Standardised(value, interval, np.ones((len(value), 1), dtype=bool), np.zeros(len(value)))
+        at = counts.groups.index(self.reference)
+        own = Interval(interval.low[at], interval.high[at])
+        gap = mover_difference(value, interval, value[at], own)
+        return self._frame(RAW, counts.groups, counts.sizes, whole, value - value[at], gap)
 
+    def at_label_mix(self, coded: Coded, view: str) -> pd.DataFrame:
+        """At the label mix of the terms."""
+        counts = coded.counts(self.names)
+        return self._standardised(view, counts.groups, counts.correct, counts.labelled, self.terms.mix)
 
-def _by_stratum(coded: Coded, names: tuple[str, ...], stratum: np.ndarray) -> pd.DataFrame:
-    groups, group = coded.grouping(names)
-    known = (group >= 0) & (stratum >= 0)
-    shape = (len(groups), STRATA ** len(QUALITIES))
-    flat = group[known] * shape[1] + stratum[known]
-    right = (coded.label == coded.predicted)[known]
-    n = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
-    correct = np.bincount(flat[right], minlength=shape[0] * shape[1]).reshape(shape)
-    mix = np.bincount(stratum[stratum >= 0], minlength=shape[1])
-    return _standardised(QUALITY, names, groups, correct, n, mix)
+    def at_quality(self, coded: Coded, stratum: np.ndarray) -> pd.DataFrame:
+        """At the whole set's mix of strata of image quality; ``stratum`` int (N,), -1 where not measured."""
+        groups, group = coded.grouping(self.names)
+        known = (group >= 0) & (stratum >= 0)
+        shape = (len(groups), STRATA ** len(QUALITIES))
+        flat = group[known] * shape[1] + stratum[known]
+        right = (coded.label == coded.predicted)[known]
+        n = np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+        correct = np.bincount(flat[right], minlength=shape[0] * shape[1]).reshape(shape)
+        mix = label_mix(np.bincount(stratum[stratum >= 0], minlength=shape[1]))
+        return self._standardised(QUALITY, groups, correct, n, mix)
 
+    def _standardised(
+        self, view: str, groups: tuple[str, ...], correct: np.ndarray, n: np.ndarray, mix: np.ndarray
+    ) -> pd.DataFrame:
+        if not groups:
+            return _rows_of_nothing()
+        own = standardised_accuracy(correct, n, mix)
+        unknown = np.full(len(groups), np.nan)
+        if self.reference not in groups:
+            return self._frame(view, groups, n.sum(axis=1), own, unknown, Interval(unknown, unknown))
+        at = groups.index(self.reference)
+        kept = own.kept & own.kept[at]
+        sides = ((correct, n), (np.broadcast_to(correct[at], n.shape), np.broadcast_to(n[at], n.shape)))
+        first, second = (standardised_accuracy(*side, mix, kept) for side in sides)
+        gap = mover_difference(first.value, first.interval, second.value, second.interval)
+        return self._frame(view, groups, n.sum(axis=1), own, first.value - second.value, gap)
 
-def _standardised(
-    view: str, names: tuple[str, ...], groups: tuple[str, ...], correct: np.ndarray, n: np.ndarray, whole: np.ndarray
-) -> pd.DataFrame:
-    if not groups:
-        return _rows_of_nothing()
-    mix, at = label_mix(whole), int(n.sum(axis=1).argmax())
-    own = standardised_accuracy(correct, n, mix)
-    kept = own.kept & own.kept[at]
-    first = standardised_accuracy(correct, n, mix, kept)
-    second = standardised_accuracy(np.broadcast_to(correct[at], n.shape), np.broadcast_to(n[at], n.shape), mix, kept)
-    gap = mover_difference(first.value, first.interval, second.value, second.interval)
-    return _frame(view, names, groups, n.sum(axis=1), own, at, gap, first.value - second.value)
-
-
-def _frame(
-    view: str,
-    names: tuple[str, ...],
-    groups: tuple[str, ...],
-    n: np.ndarray,
-    figure: Standardised,
-    at: int,
-    gap: Interval,
-    difference: np.ndarray | None = None,
-) -> pd.DataFrame:
-    other = np.arange(len(groups)) != at
-    difference = figure.value - figure.value[at] if difference is None else difference
-    columns = {
-        "view": view, "attribute": CROSS.join(names), "group": groups, "n": n, "value": figure.value,
-        "low": figure.interval.low, "high": figure.interval.high, "reference": groups[at],
-        "difference": np.where(other, difference, np.nan), "difference_low": np.where(other, gap.low, np.nan),
-        "difference_high": np.where(other, gap.high, np.nan), "omitted_share": figure.omitted_share,
-        "too_small": n < MIN_GROUP,
-    }  # fmt: skip
-    return pd.DataFrame(columns)[list(COLUMNS)]
+    def _frame(
+        self, view: str, groups: tuple[str, ...], n: np.ndarray, figure: Standardised, gap: np.ndarray, of_gap: Interval
+    ) -> pd.DataFrame:
+        other = np.array([group != self.reference for group in groups])
+        columns = {
+            "view": view, "attribute": CROSS.join(self.names), "group": groups, "n": n, "value": figure.value,
+            "low": figure.interval.low, "high": figure.interval.high, "reference": self.reference,
+            "difference": np.where(other, gap, np.nan), "difference_low": np.where(other, of_gap.low, np.nan),
+            "difference_high": np.where(other, of_gap.high, np.nan), "omitted_share": figure.omitted_share,
+            "too_small": n < self.terms.min_group,
+        }  # fmt: skip
+        return pd.DataFrame(columns)[list(COLUMNS)]
 
 
 def quality_strata(samples: pd.DataFrame) -> np.ndarray | None:
