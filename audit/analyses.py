@@ -7,7 +7,6 @@ bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from audit.family import ALPHA, Comparisons, attribute_rng, compare_groups
 from audit.intervals import ratio
 from audit.jsonsafe import as_json
 from audit.labels import LabelIssues, label_issues
+from audit.remembered import recall
 from audit.run import findings_json
 from audit.slices import weak_slices
 from audit.subjects import by_subject
@@ -47,7 +47,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     embeddings = _embeddings(folder)
     samples = pd.read_parquet(folder / "samples.parquet")
     copies = duplicates.exact_groups(samples)
-    issues = _judge_labels(samples, probabilities, embeddings, classes, _committee(folder))
+    issues = _judge_labels(samples, probabilities, embeddings, classes, folder)
     samples = _finished(samples, copies, issues)
     coded = Coded.of(samples, classes, attributes, probabilities)
     terms = Terms.of(coded, manifest.get("options"))
@@ -57,15 +57,18 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
         **_groups(comparisons),
         "views": group_views(coded, samples, attributes, _evidence(folder, samples, classes), terms),
         "slices": weak_slices(coded, samples, embeddings, seed),
-        "duplicates": copies,
+        "duplicates": _all_copies(folder, samples),
+        **({} if issues is None else {"label_issues": _issues_table(samples, issues)}),
     }
     trained_on = bool((manifest["model"] or {}).get("trained_on"))
     found = (
         *findings.data_findings(samples, copies),
+        *findings.near_copies_finding(tables["duplicates"]),
         *findings.model_findings(coded.counts(), tables["pairs"], coded.bins(), samples, trained_on),
         *findings.fairness_findings(comparisons, attributes, terms.min_group),
         *findings.slice_findings(tables["slices"]),
         *findings.label_findings(samples, issues is not None, coded.counts()),
+        *([] if issues is None else findings.memory_finding(samples, issues.fresh)),
     )
     results = folder / "results"
     results.mkdir(exist_ok=True)
@@ -127,17 +130,36 @@ def _judge_labels(
     probabilities: np.ndarray,
     embeddings: np.ndarray | None,
     classes: tuple[str, ...],
-    committee: Sequence[np.ndarray],
+    folder: Path,
 ) -> LabelIssues | None:
-    """None where there is not one row with probabilities and a label."""
+    """Every label judged, also by what the committee and the model's memory in ``folder`` say.
+
+    None where there is not one row with probabilities and a label.
+    """
     labels = pd.Index(classes).get_indexer(samples["label"])
     if not (np.isfinite(probabilities[:, 0]) & (labels >= 0)).any():
         return None
     content = samples["content_id"].to_numpy(dtype=object)
     seen = samples["seen_in_training"].to_numpy(dtype=bool) if "seen_in_training" in samples else None
+    known = recall(folder)
     return label_issues(
-        np.asarray(probabilities), labels, classes, embeddings, content=content, committee=committee, seen=seen
-    )
+        np.asarray(probabilities), labels, classes, embeddings, known.probabilities, content, _committee(folder), seen,
+        known.folds, known.dynamics,
+    )  # fmt: skip
+
+
+def _issues_table(samples: pd.DataFrame, issues: LabelIssues) -> pd.DataFrame:
+    """One line a sample that could be judged: score, suggestion, every piece of evidence, and the reason in words."""
+    table = issues.frame()
+    table.insert(0, "sample_id", samples["sample_id"].to_numpy())
+    return table[table["label_issue_score"].notna()].reset_index(drop=True)
+
+
+def _all_copies(folder: Path, samples: pd.DataFrame) -> pd.DataFrame:
+    """Groups of exact, near and mirrored copies; exact ones alone where there are no thumbnails to compare."""
+    path = folder / duplicates.THUMBNAILS
+    thumbnails = np.load(path) if path.is_file() else np.zeros((0, duplicates.SIDE**2), np.float16)
+    return duplicates.near_groups(samples, duplicates.similar_pairs(thumbnails))
 
 
 def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues | None) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 Exact copies share decoded pixels. Near copies (re-compressed, brightened, slightly cropped, mirrored) are found by
 the correlation of small grey thumbnails, which neither brightness nor contrast moves; coarse thumbnails name the
-candidates and finer ones decide.
+candidates and finer ones decide. Among very many pictures the candidates are those that share a part of their
+perceptual hash, the signs of the thumbnail's slowest waves.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ SIMILAR = 0.98
 BLANK = 3.0
 """Contrast (standard deviation of the luma, 0 to 128) below which nothing can be seen in a picture."""
 REFERENCES = 2000
+ALL_PAIRS = 60_000
+"""Up to so many pictures each is compared with every other; above, with those that share a band of their hash."""
+THUMBNAILS = "thumbnails.npy"
+"""Where a run keeps the thumbnails of all its pictures until they are compared."""
 _COARSE, _CANDIDATE = 12, 0.95
+_WAVES, _BAND = 8, 16
+_CROWD = 2000
 _BLOCK = 1024
 
 
@@ -56,17 +63,14 @@ def similar_pairs(thumbnails: np.ndarray, threshold: float = SIMILAR) -> pd.Data
     """Pairs of rows that show the same picture: ``a`` < ``b``, ``similarity`` (correlation), ``mirrored``.
 
     ``thumbnails`` (N, SIDE * SIDE) of ``thumbnail``; NaN rows (unreadable) and blank ones are in no pair. The time
-    grows with N squared.
+    grows with N squared up to ALL_PAIRS pictures.
     """
     fine = np.nan_to_num(np.asarray(thumbnails, dtype=np.float32))
     squares = fine.reshape(-1, SIDE, SIDE)
-    factor = SIDE // _COARSE
-    coarse = squares.reshape(-1, _COARSE, factor, _COARSE, factor).mean(axis=(2, 4))
     found = []
     for mirrored in (False, True):
         other = squares[:, :, ::-1] if mirrored else squares
-        turned = coarse[:, :, ::-1] if mirrored else coarse
-        a, b = _candidates(_unit(_flat(coarse)), _unit(_flat(turned)))
+        a, b = _alike(squares, other) if len(squares) <= ALL_PAIRS else _hashed_alike(squares, other)
         similarity = np.einsum("nd,nd->n", _flat(squares)[a], _flat(other)[b])
         found.append(pd.DataFrame({"a": a, "b": b, "similarity": similarity, "mirrored": mirrored}))
     pairs = pd.concat(found)
@@ -124,6 +128,39 @@ def _kinds(table: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
                     kinds[other] = "mirrored" if turned != mirrored else alike
                     waiting.append((other, turned != mirrored))
     return [kinds[int(row)] for row in table.index]
+
+
+def _alike(squares: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates among all pairs: rows a < b whose coarse thumbnails correlate."""
+    return _candidates(_unit(_flat(_coarse(squares))), _unit(_flat(_coarse(other))))
+
+
+def _coarse(squares: np.ndarray) -> np.ndarray:
+    factor = SIDE // _COARSE
+    return squares.reshape(-1, _COARSE, factor, _COARSE, factor).mean(axis=(2, 4))
+
+
+def perceptual_hash(squares: np.ndarray) -> np.ndarray:
+    """uint16 (N, 4): the signs of the 8 x 8 slowest waves (cosine transform) of thumbnails (N, SIDE, SIDE)."""
+    place = np.arange(SIDE)
+    waves = np.cos(np.pi * np.outer(np.arange(_WAVES), 2 * place + 1) / (2 * SIDE)).astype(np.float32)
+    signs = (waves @ squares @ waves.T).reshape(len(squares), -1, _BAND) > 0
+    return (signs << np.arange(_BAND, dtype=np.uint16)).sum(axis=2, dtype=np.uint16)
+
+
+def _hashed_alike(squares: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates among pairs that share a band of their hash; a band that _CROWD pictures share tells nothing."""
+    n, pairs = len(squares), [np.zeros(0, np.int64)]
+    here, there = perceptual_hash(squares), perceptual_hash(other)
+    for band in range(here.shape[1]):
+        by_hash = pd.Series(np.arange(n)).groupby(there[:, band]).indices
+        for value, rows in pd.Series(np.arange(n)).groupby(here[:, band]).indices.items():
+            fits = by_hash.get(value, np.zeros(0, np.int64))
+            if 0 < len(fits) <= _CROWD and len(rows) <= _CROWD:
+                a, b = np.repeat(rows, len(fits)), np.tile(fits, len(rows))
+                pairs.append((a * n + b)[a < b])
+    a, b = np.divmod(np.unique(np.concatenate(pairs)), n)
+    return a, b
 
 
 def _candidates(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

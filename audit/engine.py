@@ -16,10 +16,12 @@ import pandas as pd
 from audit import shards
 from audit.analyses import analyse
 from audit.counts import Coded
+from audit.duplicates import THUMBNAILS, thumbnail
 from audit.jsonsafe import as_json
 from audit.manifest import describe, first_difference
 from audit.merging import merge
 from audit.options import AuditOptions
+from audit.remembered import remember
 from audit.run import AuditRun, findings_json
 from audit.saliency.analyses import saliency_findings
 from audit.saliency.study import Study, study_maps
@@ -196,12 +198,12 @@ def _score_shard(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Arrays of a shard. Of all its rows: ``content_id``, ``reason`` and ``measured`` (n, 3); of those that could be
 
-    read, ``rows`` (m,): ``probabilities``, ``embeddings``, and by method ``maps NAME`` and ``scale NAME``; with a
-    committee its ``committee`` (m, members, K).
+    read, ``rows`` (m,): ``thumbnails``, ``probabilities``, ``embeddings``, and by method ``maps NAME`` and
+    ``scale NAME``; with a committee its ``committee`` (m, members, K).
     """
     labels = classifier.labels.encode(dataset.samples["label"])
     ids = dataset.samples["sample_id"].tolist()
-    identity, reasons, measured = [], [], []
+    identity, reasons, measured, thumbnails = [], [], [], []
     readable: list[int] = []
     waiting: list[list[np.ndarray]] = []
     scored: list[tuple[dict[str, np.ndarray], dict[str, float]]] = []
@@ -214,6 +216,7 @@ def _score_shard(
             identity.append(content_id(image))
             reasons.append("")
             measured.append(measure(image))
+            thumbnails.append(thumbnail(image))
             readable.append(row)
             waiting.append([one.preprocessing.fit(image) for one in (classifier, *committee)])
         if waiting and ((row + 1 - shard.start) % options.batch_size == 0 or row + 1 == shard.stop):
@@ -233,6 +236,7 @@ def _score_shard(
         "reason": np.array(reasons, dtype=str),
         "measured": np.array(measured, dtype=np.float32),
         "rows": np.array(readable, dtype=np.int64),
+        **({"thumbnails": np.stack(thumbnails)} if thumbnails else {}),
     }
     return arrays, {name: sum(times[name] for _, times in scored) for name in ("inference_s", "pass_s")}
 
@@ -292,7 +296,10 @@ def _finish(dataset: FaceDataset, classifier: Classifier, head: dict, plan: tupl
             ],
         }
         _ask_other_model(head["options"]["out_of_fold"], classifier, out)
+        if classifier.kind == "checkpoint":
+            remember(Path(classifier.path or ""), classifier.labels, _content(out), out)
         analyse(out, manifest, head["seed"])
+        (out / THUMBNAILS).unlink()
         run = AuditRun(out, manifest)
         study_maps(Study(run, classifier, dataset, head["seed"]), head["options"]["check_maps"])
         (out / "findings.json").write_text(findings_json((*run.findings, *saliency_findings(run))))
@@ -308,10 +315,15 @@ def _ask_other_model(folder: str | None, classifier: Classifier, out: Path) -> N
     """Keep what another model says out of fold of each image, found by its pixels; see views.OTHER_MODEL."""
     if folder is None:
         return
-    content = pd.read_parquet(out / "samples.parquet", columns=["content_id"])["content_id"]
-    said = out_of_fold.answers(folder, classifier.labels, content.tolist())
+    said = out_of_fold.answers(folder, classifier.labels, _content(out))
     if said is not None:
         np.save(out / OTHER_MODEL, said.probabilities)
+
+
+def _content(out: Path) -> list[str | None]:
+    """The content_id of every image of the merged run, None where it could not be read."""
+    content = pd.read_parquet(out / "samples.parquet", columns=["content_id"])["content_id"].astype(object)
+    return content.where(content.notna(), None).tolist()
 
 
 @contextmanager

@@ -87,6 +87,23 @@ def _duplicate_findings(samples: pd.DataFrame, duplicates: pd.DataFrame) -> list
     return found
 
 
+def near_copies_finding(copies: pd.DataFrame) -> list[Finding]:
+    """FV-D007: pictures that are there again, altered; ``copies`` is the result table ``duplicates``."""
+    altered = copies[copies["kind"].isin(["near", "mirrored"])]
+    if altered.empty:
+        return []
+    groups = copies[copies["duplicate_group"].isin(altered["duplicate_group"])].groupby("duplicate_group")
+    across, conflicting = (int(groups[name].first().sum()) for name in ("across_splits", "conflicting"))
+    mirrored = int((altered["kind"] == "mirrored").sum())
+    detail = (
+        f"{images(len(altered))} look like altered copies of another ({whole(mirrored)} of them mirrored; "
+        f"{counted(groups.ngroups, 'group')}); {counted(across, 'group')} across splits, "
+        f"{counted(conflicting, 'group')} with conflicting labels."
+    )
+    severity = "medium" if across or conflicting else "low"
+    return [Finding("FV-D007", severity, "Near and mirrored copies", detail, _link("/review", queue="duplicates"))]
+
+
 def _quality_findings(samples: pd.DataFrame) -> list[Finding]:
     if "brightness" not in samples or samples["brightness"].isna().all():
         reason = "Image quality could not be checked, because the run has no images."
@@ -353,6 +370,27 @@ def label_findings(samples: pd.DataFrame, judged: bool, counts: Counts | None = 
     )
     severity = "high" if len(wrong) > 0.1 * score.notna().sum() else "medium"
     return [Finding("FV-L001", severity, "Labels that look wrong", detail, "/review")]
+
+
+def memory_finding(samples: pd.DataFrame, fresh: np.ndarray) -> list[Finding]:
+    """FV-L002: labels that a network was asked about which had learnt them; ``fresh`` bool (N,) as in LabelIssues."""
+    judged = samples["label_issue_score"].notna().to_numpy()
+    seen = judged & samples.get("seen_in_training", pd.Series(False, samples.index)).to_numpy(dtype=bool)
+    if not seen.any():
+        return []
+    n, learnt = int(seen.sum()), int((seen & ~fresh).sum())
+    if not learnt:
+        detail = (
+            f"The model was trained on {images(n)} of {whole(judged.sum())}; their labels are judged by its "
+            "out-of-fold answers, given by networks that had not seen them."
+        )
+        return [Finding("FV-L002", "info", "Labels judged out of fold", detail, "/review")]
+    detail = (
+        f"The model was trained on {images(learnt)} of {whole(judged.sum())} and has no out-of-fold answers for them: "
+        "it has learnt their labels, right or wrong, so the ranking of likely wrong labels is worth less there. Train "
+        "with `--folds 5` and audit again."
+    )
+    return [Finding("FV-L002", "medium", "Labels judged by a model that has learnt them", detail, "/review")]
 
 
 def _labels_unchecked(why: str) -> list[Finding]:

@@ -8,7 +8,8 @@ faces that are not afraid, `happy` to hardly any. The score of a label is the pr
 2. how often each class slips into each other is read from the purest pictures of each class (`slip_rates`), and how
    many labels are wrong in all from the confident joint (Northcutt, Jiang and Chuang 2021, "Confident Learning",
    JAIR 70);
-3. the labels of the nearest neighbours in the network's embeddings count as far as they help to foretell labels;
+3. the labels of the nearest neighbours in the network's embeddings count as far as they help to foretell labels; a
+   picture that the network was trained on is compared within its fold alone, by the network that has not seen it;
 4. exact duplicates that are labelled otherwise are second opinions.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -31,7 +33,18 @@ outlier."""
 ROUNDS = 2
 """Best on labels flipped by program (uniformly, between pairs, into one class), where the truth is known."""
 UPDATES = 50
+FEWEST = 3
+"""Pictures without which there are no neighbours to speak of."""
 _TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class Folds:
+    """``embeddings`` (N, D) of each picture by the network of its fold, which was not trained on it, and that ``fold``
+    int (N,), -1 where there is none. Embeddings of different folds cannot be compared."""
+
+    embeddings: np.ndarray
+    fold: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,10 @@ class LabelIssues:
     other class; ``self_confidence``, ``alternative`` and ``margin`` (N,) the model's probability of the label, of the
     suggested class, and the first minus the largest other; ``neighbours`` (N,) share of the nearest neighbours
     labelled otherwise (NaN without embeddings); ``duplicates`` (N,) share of the exact duplicates labelled otherwise
-    (NaN where there are none); ``joint`` float64 (K, K) expected counts, rows given label, columns true class.
+    (NaN where there are none); ``committee`` (N,) share of the models whose likeliest class is another (NaN without a
+    committee); ``dynamics`` (N,) area under the margin of the training (NaN where none was logged): told, not scored;
+    ``fresh`` bool (N,) whether the probabilities come from a network that was not trained on the picture;
+    ``joint`` float64 (K, K) expected counts, rows given label, columns true class.
     """
 
     classes: tuple[str, ...]
@@ -54,6 +70,9 @@ class LabelIssues:
     margin: np.ndarray
     neighbours: np.ndarray
     duplicates: np.ndarray
+    committee: np.ndarray
+    dynamics: np.ndarray
+    fresh: np.ndarray
     joint: np.ndarray
 
     @property
@@ -62,7 +81,7 @@ class LabelIssues:
         judged = np.flatnonzero(np.isfinite(self.score))
         return judged[np.argsort(-self.score[judged], kind="stable")]
 
-    @property
+    @cached_property
     def error_rates(self) -> np.ndarray:
         """Estimated share of each class's labels that are wrong, float64 (K,); 0 for a class without labels."""
         return error_rates(self.joint)
@@ -82,6 +101,12 @@ class LabelIssues:
             parts.append(f"{self.neighbours[row]:.0%} of the most similar faces are labelled otherwise")
         if self.duplicates[row] > 0:
             parts.append(f"{self.duplicates[row]:.0%} of the copies of this picture are labelled otherwise")
+        if np.isfinite(self.committee[row]):
+            parts.append(f"{self.committee[row]:.0%} of the models asked see something else")
+        if self.dynamics[row] < 0:
+            parts.append(f"while it was learnt, {label} stayed behind another class")
+        if not self.fresh[row]:
+            parts.append("the model was trained on this label")
         rate = self.error_rates[self.labels[row]]
         return "; ".join([*parts, f"about {rate:.0%} of the labels {label} look wrong"]) + "."
 
@@ -95,6 +120,9 @@ class LabelIssues:
                 "margin": self.margin,
                 "neighbours_disagree": self.neighbours,
                 "duplicates_disagree": self.duplicates,
+                "committee_disagree": self.committee,
+                "area_under_margin": self.dynamics,
+                "fresh": self.fresh,
                 "reason": [self.reason(row) for row in range(len(self.score))],
             }
         )
@@ -109,13 +137,16 @@ def label_issues(
     content: Sequence[str | None] | None = None,
     committee: Sequence[np.ndarray] = (),
     seen: np.ndarray | None = None,
+    folds: Folds | None = None,
+    dynamics: np.ndarray | None = None,
 ) -> LabelIssues:
     """Judge every label.
 
     ``probabilities`` (N, K) with NaN rows where an image was unreadable; ``labels`` (N,) positions in ``classes``, -1
     unknown; ``embeddings`` (N, D); ``out_of_fold`` (N, K) replaces the probabilities where it is finite; ``content``
     content ids, for exact duplicates; ``committee`` further (N, K) arrays, averaged in; ``seen`` bool (N,), samples
-    that the network was trained on: its embeddings have learnt their labels and so say nothing about them.
+    that the network was trained on: its embeddings have learnt their labels and so say nothing about them; ``folds``
+    the embeddings that stand in for them there; ``dynamics`` (N,) areas under the margin.
     Raises InputError where shapes do not fit.
     """
     names, labels = tuple(classes), np.asarray(labels, dtype=np.int64)
@@ -124,29 +155,40 @@ def label_issues(
     rows = np.flatnonzero((labels >= 0) & np.isfinite(pooled).all(axis=1))
     p, y = pooled[rows], labels[rows]
     fitted = calibrate(p, y)
-    fresh = np.flatnonzero(~_learnt(len(labels), out_of_fold, seen)[rows])
-    around = np.full(p.shape, np.nan)
-    evidence = fitted
-    if embeddings is not None and len(fresh) >= 3:
-        around[fresh] = neighbour_labels(embeddings[rows[fresh]], y[fresh], len(names))
-        evidence = _stack(fitted, around, y)
+    learnt = _learnt(len(labels), out_of_fold, seen)
+    around = _neighbourhood(embeddings, folds, labels, rows[~learnt[rows]], len(names))[rows]
+    evidence = _stack(fitted, around, y) if np.isfinite(around).any() else fitted
     rates = refine_slips(slip_rates(fitted), fitted, y)
     slips = scale_slips(rates, evidence, y, wrong_in_all(fitted, y))
     table = _copies(content, labels)
     copies = _second_opinions(table, rows, slips, len(names))
     truth = _normalise(evidence * slips[:, y].T * copies)
     likely = _normalise(true_classes(evidence, slips) * copies)
-    found = _Evidence(p, y, truth, likely, around, table["disagree"].to_numpy()[rows])
-    return _spread(names, labels, rows, found)
+    asked = (_own(probabilities, out_of_fold), *committee) if len(committee) else ()
+    found = _Evidence(p, y, truth, likely, around, table["disagree"].to_numpy()[rows], _dissent(asked, y, rows))
+    known = np.zeros(len(labels), bool) if out_of_fold is None else np.isfinite(out_of_fold).all(axis=1)
+    logged = np.full(len(labels), np.nan) if dynamics is None else np.asarray(dynamics, dtype=np.float64)
+    return _spread(names, labels, rows, found, logged, known | ~learnt)
 
 
 def pool(probabilities: np.ndarray, out_of_fold: np.ndarray | None, committee: Sequence[np.ndarray]) -> np.ndarray:
     """Mean probabilities (N, K): out of fold where finite, else the run's own, averaged with the committee's."""
-    own = np.asarray(probabilities, dtype=np.float64)
-    if out_of_fold is not None:
-        known = np.isfinite(out_of_fold).all(axis=1, keepdims=True)
-        own = np.where(known, out_of_fold, own)
+    own = _own(probabilities, out_of_fold)
     return np.mean([own, *(np.asarray(member, dtype=np.float64) for member in committee)], axis=0)
+
+
+def _own(probabilities: np.ndarray, out_of_fold: np.ndarray | None) -> np.ndarray:
+    own = np.asarray(probabilities, dtype=np.float64)
+    if out_of_fold is None:
+        return own
+    return np.where(np.isfinite(out_of_fold).all(axis=1, keepdims=True), out_of_fold, own)
+
+
+def _dissent(asked: Sequence[np.ndarray], y: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Share of the models (each (N, K)) whose likeliest class is not the label, float (M,); NaN where none is asked."""
+    if not asked:
+        return np.full(len(rows), np.nan)
+    return np.mean([np.asarray(said)[rows].argmax(axis=1) != y for said in asked], axis=0)
 
 
 def _learnt(n: int, out_of_fold: np.ndarray | None, seen: np.ndarray | None) -> np.ndarray:
@@ -257,6 +299,24 @@ def neighbour_labels(embeddings: np.ndarray, y: np.ndarray, k: int) -> np.ndarra
     return np.stack([(labels == c).mean(axis=1) for c in range(k)], axis=1)
 
 
+def _neighbourhood(
+    embeddings: np.ndarray | None, folds: Folds | None, labels: np.ndarray, fresh: np.ndarray, k: int
+) -> np.ndarray:
+    """``neighbour_labels`` (N, K) of the ``fresh`` rows among themselves and of each fold within itself, else NaN."""
+    around = np.full((len(labels), k), np.nan)
+    parts = [] if embeddings is None else [(embeddings, fresh)]
+    if folds is not None:
+        known = (labels >= 0) & ~np.isin(np.arange(len(labels)), fresh)
+        parts += [
+            (folds.embeddings, np.flatnonzero(known & (folds.fold == fold)))
+            for fold in np.unique(folds.fold[folds.fold >= 0])
+        ]
+    for vectors, rows in parts:
+        if len(rows) >= FEWEST:
+            around[rows] = neighbour_labels(vectors[rows], labels[rows], k)
+    return around
+
+
 def _stack(p: np.ndarray, around: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The mixture of model and neighbours that makes the given labels likeliest (stacking; Wolpert 1992).
 
@@ -312,9 +372,17 @@ class _Evidence:
     likely: np.ndarray
     around: np.ndarray
     disagree: np.ndarray
+    dissent: np.ndarray
 
 
-def _spread(names: tuple[str, ...], labels: np.ndarray, rows: np.ndarray, found: _Evidence) -> LabelIssues:
+def _spread(
+    names: tuple[str, ...],
+    labels: np.ndarray,
+    rows: np.ndarray,
+    found: _Evidence,
+    dynamics: np.ndarray,
+    fresh: np.ndarray,
+) -> LabelIssues:
     """Bring the judged rows' evidence back to all rows."""
     k, at, y = len(names), np.arange(len(rows)), found.y
     best = _others(found.likely, y).argmax(axis=1)
@@ -339,6 +407,9 @@ def _spread(names: tuple[str, ...], labels: np.ndarray, rows: np.ndarray, found:
         margin=wide(own - _others(found.p, y).max(axis=1)),
         neighbours=wide(1 - found.around[at, y]),
         duplicates=wide(found.disagree),
+        committee=wide(found.dissent),
+        dynamics=dynamics,
+        fresh=fresh,
         joint=joint,
     )
 

@@ -14,7 +14,9 @@ from faces.dataset import UNREADABLE, FaceDataset
 from faces.errors import InputError
 from models.classifier import Classifier
 
-FILLS = {"probabilities": np.nan, "committee": np.nan, "embeddings": 0, "maps": 0, "scale": 0}
+FILLS = {
+    "probabilities": np.nan, "committee": np.nan, "embeddings": 0, "thumbnails": np.nan, "maps": 0, "scale": 0,
+}  # fmt: skip
 """What stands in the rows of unreadable images."""
 MEASURED = ("brightness", "contrast", "sharpness")
 

@@ -166,38 +166,66 @@ def public_test(runs: list[AuditRun], bars: Bars, place: Path) -> None:
         bars.check(f"average precision on the rest after {asked} decisions", float(learned), 0.85)
 
 
+@dataclass(frozen=True)
+class Folded:
+    """The Training part as MODEL's out-of-fold answers see it."""
+
+    samples: pd.DataFrame
+    judged: Judged
+    p: np.ndarray
+    issues: LabelIssues
+
+    @classmethod
+    def of(cls, model: Path) -> Folded:
+        folder = model / out_of_fold.FOLDER
+        samples = pd.read_parquet(folder / out_of_fold.SAMPLES)
+        classes = LabelSet(tuple(json.loads((model / "card.json").read_text())["classes"]))
+        p = np.load(folder / out_of_fold.PROBABILITIES).astype(np.float64)
+        votes = pd.read_csv(DATA / "metadata.csv").set_index("image")
+        named = samples["sample_id"].str.rsplit("/", n=1).str[-1]
+        samples = samples.assign(split="train", **{name: votes[name].reindex(named).to_numpy() for name in votes})
+        samples["label"] = samples["label"].map(canonical)
+        judged = Judged.of(samples, classes)
+        content = samples["content_id"].to_numpy(dtype=object)
+        return cls(samples, judged, p, label_issues(p, judged.labels, classes.names, content=content))
+
+    def decided(self, place: Path, corrected: Path | None = None) -> tuple[int, int, int]:
+        """FER+ decides MANY pictures, FEW of them at random: wrong labels found at random, in order, and asked.
+
+        ``corrected`` keeps what came of it.
+        """
+        with ReviewStore.open(place / "many.sqlite") as store:
+            service = ReviewService(as_run(place / "many", self.samples, self.p, self.issues), store)
+            control, asked = simulate(service, self.judged, "control", FEW)
+            found, more = simulate(service, self.judged, "likely_wrong", MANY - asked)
+            if corrected is not None:
+                print(f"  {corrected}: {corrected_csv(service.run, service.verdicts(), corrected)} labels changed")
+        return control, found, asked + more
+
+
+def correct_by_votes(model: Path, out: Path) -> None:
+    """Write the labels that a reviewer who answers as FER+ did corrects with MANY decisions."""
+    with tempfile.TemporaryDirectory() as place:
+        Folded.of(model).decided(Path(place), out)
+
+
 def training_part(model: Path, bars: Bars, place: Path, corrected: Path | None) -> None:
     """Judged out of fold."""
-    folder = model / out_of_fold.FOLDER
-    samples = pd.read_parquet(folder / out_of_fold.SAMPLES)
-    card = json.loads((model / "card.json").read_text())
-    classes = LabelSet(tuple(card["classes"]))
-    p = np.load(folder / out_of_fold.PROBABILITIES).astype(np.float64)
-    votes = pd.read_csv(DATA / "metadata.csv").set_index("image")
-    named = samples["sample_id"].str.rsplit("/", n=1).str[-1]
-    samples = samples.assign(split="train", **{name: votes[name].reindex(named).to_numpy() for name in votes})
-    samples["label"] = samples["label"].map(canonical)
-    judged = Judged.of(samples, classes)
-    issues = label_issues(p, judged.labels, classes.names, content=samples["content_id"].to_numpy(dtype=object))
-    compare("Training, out of fold", judged, p, issues)
+    folded = Folded.of(model)
+    judged, issues = folded.judged, folded.issues
+    compare("Training, out of fold", judged, folded.p, issues)
     top = issues.order[:1000]
     bars.check("first 1,000", float(judged.wrong[top].mean()), 0.85)
     bars.check("their suggestions right", float(judged.right_suggestion(issues.suggested)[top].mean()), 0.75)
     rival = max(
         (float(judged.wrong[np.argsort(-score, kind="stable")[:MANY]].sum()), name)
-        for name, score in cleanlab_rankings(p, judged.labels).items()
+        for name, score in cleanlab_rankings(folded.p, judged.labels).items()
     )
-    with ReviewStore.open(place / "many.sqlite") as store:
-        service = ReviewService(as_run(place / "many", samples, p, issues), store)
-        control, asked = simulate(service, judged, "control", FEW)
-        found, more = simulate(service, judged, "likely_wrong", MANY - asked)
-        print(
-            f"  a reviewer with {asked + more} decisions finds {control + found} wrong labels ({control} of them in "
-            f"{asked} random ones); at random {MANY * judged.wrong.mean():.0f}, in cleanlab's best order "
-            f"({rival[1]}) {rival[0]:.0f}"
-        )
-        if corrected is not None:
-            print(f"  {corrected}: {corrected_csv(service.run, service.verdicts(), corrected)} labels changed")
+    control, found, asked = folded.decided(place, corrected)
+    print(
+        f"  a reviewer with {asked} decisions finds {control + found} wrong labels ({control} of them in {FEW} random "
+        f"ones); at random {MANY * judged.wrong.mean():.0f}, in cleanlab's best order ({rival[1]}) {rival[0]:.0f}"
+    )
 
 
 def audited(place: Path) -> list[AuditRun]:

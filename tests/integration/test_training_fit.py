@@ -65,13 +65,15 @@ def test_out_of_fold_answers_are_matched_by_content(trained: Path) -> None:
     samples = pd.read_parquet(trained / "out_of_fold" / "samples.parquet")
     assert len(samples) == 90 and samples["fold"].value_counts().tolist() == [45, 45]
     ids = [*samples["content_id"].iloc[[5, 3]], "not there"]
-    found = out_of_fold.matched(trained, LabelSet(NAMES), ids)
+    found = out_of_fold.answers(trained, LabelSet(NAMES), ids)
     stored = np.load(trained / "out_of_fold" / "probabilities.npy")
     assert found is not None
-    assert np.array_equal(found[:2], stored[[5, 3]]) and np.isnan(found[2]).all()
+    assert np.array_equal(found.probabilities[:2], stored[[5, 3]]) and np.isnan(found.probabilities[2]).all()
+    assert found.fold.tolist() == [*samples["fold"].iloc[[5, 3]], -1]
+    assert found.embeddings[:2].any() and not found.embeddings[2].any()
     with pytest.raises(InputError, match=r"have shape \(90, 3\) where \(90, 2\) was expected"):
-        out_of_fold.matched(trained, LabelSet(("happy", "sad")), ids)
-    assert out_of_fold.matched(trained.parent, LabelSet(NAMES), ids) is None
+        out_of_fold.answers(trained, LabelSet(("happy", "sad")), ids)
+    assert out_of_fold.answers(trained.parent, LabelSet(NAMES), ids) is None
 
 
 def test_corrections_are_learnt_from_and_told_on_the_card(tmp_path: Path) -> None:
