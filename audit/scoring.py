@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from audit.saliency import cam
 from audit.saliency.registry import METHODS, STORED, TWO_TARGETS, targets_of
-from audit.saliency.tap import CamTap, device_of, evaluating, tapped
+from audit.saliency.tap import CamTap, evaluating, taken, tapped
 from faces.errors import InputError
 from models.classifier import Classifier
 
@@ -50,7 +50,7 @@ def score(
     Raises InputError for outputs that are not finite and for a CAM layer that cannot be used.
     """
     started = time.perf_counter()
-    inputs = classifier.preprocessing.tensor(pixels).to(device_of(classifier.network))
+    inputs = taken(classifier, pixels)
     with torch.no_grad(), evaluating(classifier.network), _head(classifier.network) as head:
         if classifier.cam_layer is None or not methods:
             tap, logits = None, classifier.logits(classifier.network(inputs))

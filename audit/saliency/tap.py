@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node
@@ -138,6 +140,37 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         for module, training in modes:
             if module.training != training:
                 module.training = training
+
+
+def taken(classifier: Classifier, pixels: np.ndarray) -> Tensor:
+    """Inputs of uint8 (N, height, width, C) where the network is, in the memory order in which it runs fastest."""
+    inputs = classifier.preprocessing.tensor(pixels).to(device_of(classifier.network))
+    return inputs.to(memory_format=torch.channels_last) if bears_channels_last(classifier) else inputs
+
+
+_bearing: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+
+
+def bears_channels_last(classifier: Classifier) -> bool:
+    """Whether a network gives the same for inputs whose channels lie innermost in memory, as convolutions like them.
+
+    One that reinterprets memory (``x.view(n, -1)`` of a map) does not. Found out once for each network, on noise, so
+    that the answer depends on no data.
+    """
+    network, size = classifier.network, classifier.preprocessing
+    if size.layout == "NHWC":
+        return False
+    if network not in _bearing:
+        noise = np.random.default_rng(0).integers(0, 256, (2, size.height, size.width, size.channels), dtype=np.uint8)
+        example = size.tensor(noise).to(device_of(network))
+        with torch.no_grad(), evaluating(network):
+            plain = network(example)
+            try:
+                other = network(example.to(memory_format=torch.channels_last))
+                _bearing[network] = bool(torch.allclose(plain, other, rtol=1e-3, atol=1e-4))
+            except (RuntimeError, TypeError, ValueError):
+                _bearing[network] = False
+    return _bearing[network]
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from audit.saliency.registry import STORED, TWO_TARGETS
+from audit.saliency.tap import bears_channels_last, taken
 from audit.scoring import score
 from faces.emotions import LabelSet
 from faces.errors import InputError
@@ -208,3 +209,36 @@ def test_outputs_that_are_not_one_a_class_are_refused() -> None:
     found = classifier(tiny().network, layer="features", labels=LabelSet(("sad", "happy")))
     with pytest.raises(InputError, match=r"shape \(6, 7\).*2 classes sad, happy"):
         score(found, pictures(found))
+
+
+class Reinterprets(nn.Module):
+    """Reads the memory of a map as if its channels lay outermost, by strides or by ``.view``."""
+
+    def __init__(self, strided: bool) -> None:
+        super().__init__()
+        self.features, self.classify, self.strided = nn.Conv2d(3, 4, 3, stride=8), nn.Linear(4 * 36, 7), strided
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.features(x)
+        flat = x.as_strided((len(x), 4 * 36), (4 * 36, 1)) if self.strided else x.view(len(x), -1)
+        return self.classify(flat)
+
+
+@pytest.mark.parametrize("strided", [True, False])
+def test_a_network_that_reinterprets_memory_is_given_it_as_it_expects(strided: bool) -> None:
+    torch.manual_seed(0)
+    found = classifier(Reinterprets(strided), channels=3, layer="features")
+    pixels = pictures(found)
+    assert not bears_channels_last(found)
+    assert taken(found, pixels).is_contiguous()
+    with torch.no_grad():
+        plain = found.network(found.preprocessing.tensor(pixels)).softmax(dim=1).numpy()
+    assert np.allclose(score(found, pixels).probabilities, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", ["tiny", "resnet18"])
+def test_convolutions_are_given_channels_innermost(network: str) -> None:
+    found = made(network)
+    inputs = taken(found, pictures(found))
+    assert bears_channels_last(found) and inputs.stride(1) == 1
+    assert torch.equal(inputs, found.preprocessing.tensor(pictures(found)))
