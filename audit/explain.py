@@ -23,18 +23,25 @@ METHOD, BLACK_BOX_METHOD = "gradcam", "occlusion"
 @dataclass(frozen=True)
 class Explained:
     """One face: where it is, its pixels as the network was given them (uint8 (height, width, C)), the probabilities
-    float32 (K,), and the raw map of the predicted class float32 (h, w) by ``method``: Grad-CAM, or Occlusion for a
-    model without gradients."""
+    float32 (K,), and raw maps float32 (T, h, w) by ``method`` for the classes ``targets``: Grad-CAM for all of them
+    where they are few, or Occlusion for the predicted one alone where the model has no gradients."""
 
     face: Face
     pixels: np.ndarray
     probabilities: np.ndarray
-    map: np.ndarray
+    maps: np.ndarray
+    targets: tuple[int, ...]
     method: str
 
     @property
     def predicted(self) -> int:
         return int(self.probabilities.argmax())
+
+    @property
+    def map(self) -> np.ndarray:
+        """float32 (h, w): the map of the predicted class."""
+        found: np.ndarray = self.maps[self.targets.index(self.predicted)]
+        return found
 
 
 def explain(
@@ -81,18 +88,27 @@ def explain_faces(image: np.ndarray, faces: tuple[Face, ...], classifier: Classi
         return ()
     pixels = np.stack([classifier.preprocessing.fit(crop_face(image, face)) for face in faces])
     scored = score(classifier, pixels, (METHOD,), names=[f"face {number}" for number in range(1, len(faces) + 1)])
-    name = BLACK_BOX_METHOD if classifier.cam_layer is None else METHOD
-    maps = _maps(classifier, pixels, scored)
+    maps, name = _maps(classifier, pixels, scored)
+    every_class = tuple(range(len(classifier.labels)))
+    predicted = [(int(k),) for k in scored.probabilities.argmax(axis=1)]
     return tuple(
-        Explained(face, pixels[row], scored.probabilities[row], maps[row], name) for row, face in enumerate(faces)
+        Explained(
+            face,
+            pixels[row],
+            scored.probabilities[row],
+            maps[row],
+            every_class if len(maps[row]) == len(every_class) else predicted[row],
+            name,
+        )
+        for row, face in enumerate(faces)
     )
 
 
-def _maps(classifier: Classifier, pixels: np.ndarray, scored: Scored) -> np.ndarray:
-    """float32 (N, h, w): the map of each face's predicted class."""
+def _maps(classifier: Classifier, pixels: np.ndarray, scored: Scored) -> tuple[np.ndarray, str]:
+    """float32 (N, T, h, w), T all classes or the predicted one, and the method."""
     classes = classifier.labels.names
-    predicted = scored.probabilities.argmax(axis=1)
     if classifier.cam_layer is None:
-        return explain_pixels(classifier, pixels, BLACK_BOX_METHOD, [classes[k] for k in predicted])
+        named = [classes[k] for k in scored.probabilities.argmax(axis=1)]
+        return explain_pixels(classifier, pixels, BLACK_BOX_METHOD, named)[:, None], BLACK_BOX_METHOD
     every_class = targets_of(METHOD, classes) == classes
-    return scored.maps[METHOD][np.arange(len(pixels)), predicted if every_class else 0]
+    return scored.maps[METHOD] if every_class else scored.maps[METHOD][:, :1], METHOD

@@ -42,7 +42,7 @@
     return String(value);
   }
 
-  const RESETS = { attribute: ["group", "reference"] };
+  const RESETS = { attribute: ["group", "reference"], region: ["share"] };
 
   /* Links inside the site change the address without loading the page anew. */
   document.addEventListener("click", (event) => {
@@ -160,7 +160,7 @@
 
   /* ---- keys --------------------------------------------------------------------------------------------------- */
 
-  const PLACES = { o: "/", c: "/confusions", f: "/fairness", s: "/saliency", a: "/atlas", r: "/review", p: "/report" };
+  const PLACES = { o: "/", c: "/confusions", f: "/fairness", s: "/saliency", a: "/atlas", r: "/review", p: "/report", t: "/try" };
   let going = 0;
 
   function typing(target) {

@@ -5,6 +5,6 @@ A page has ``PATH``, ``TITLE``, ``ICON`` (none: not in the navigation) and ``lay
 navigation lists it) and ``register(app, site)`` (callbacks and routes of its own).
 """
 
-from dashboard.pages import atlas, compare, confusions, fairness, overview, report, review, saliency, sample
+from dashboard.pages import atlas, compare, confusions, fairness, overview, report, review, saliency, sample, tryit
 
-PAGES = (overview, confusions, fairness, saliency, sample, atlas, compare, review, report)
+PAGES = (overview, confusions, fairness, saliency, sample, atlas, compare, review, report, tryit)
