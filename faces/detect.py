@@ -93,7 +93,7 @@ def _tilt(face: np.ndarray) -> float:
     side = EYES_AT
     upper = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)[: round(0.6 * side)]
     least = side // 8
-    eyes = _cascade("eye_tree_eyeglasses").detectMultiScale(upper, 1.05, 3, minSize=(least, least))
+    eyes = _cascade("eye").detectMultiScale(upper, 1.1, 5, minSize=(least, least), maxSize=(side // 2, side // 2))
     centres = [(left + width / 2, top + height / 2, width) for left, top, width, height in eyes]
     left = max((eye for eye in centres if eye[0] < side / 2), key=lambda eye: eye[2], default=None)
     right = max((eye for eye in centres if eye[0] >= side / 2), key=lambda eye: eye[2], default=None)
