@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from audit.saliency.atlas import Difference, compare_maps, compare_paired, map_sum, strata_of, target_maps
-from dashboard.media import MINUS, SMOOTH, THUMBNAIL, Map, missing, picture, png
+from dashboard.media import MINUS, SMOOTH, THUMBNAIL, Map, array, missing, picture, png
 from dashboard.query import Query
 from dashboard.selection import rows_of
 from faces.errors import InputError, UnreadableImage
@@ -115,6 +115,7 @@ def address(kind: str, side: Side, **drawn: object) -> str:
 def register(server: Flask, site: Site) -> None:
     """Add the routes of mean pictures."""
     server.add_url_rule("/atlas/<slug>/<kind>.png", "atlas", partial(answer, site))
+    server.add_url_rule("/atlas/<slug>/map.npy", "atlas_values", partial(answer_values, site))
 
 
 def answer(site: Site, slug: str, kind: str) -> Response:
@@ -134,6 +135,22 @@ def answer(site: Site, slug: str, kind: str) -> Response:
         return png(drawn(side, query).grey(SMOOTH))
 
     return picture(served.pictures, f"atlas-{kind}-{query.href('')}", draw)
+
+
+def answer_values(site: Site, slug: str) -> Response:
+    """The raw mean map, float32 (h, w), as a .npy file."""
+    from flask import request
+
+    served = site.find(slug)
+    if served is None:
+        return missing("There is no such run.")
+    query = Query(request.args.to_dict())
+    side = Side(served, Query({name: value for name, value in query.items() if name not in DRAWN}))
+    try:
+        mean, _ = mean_map(side, query.get("method", ""), query.get("target", "predicted"))
+    except InputError as error:
+        return missing(str(error))
+    return array(mean, "mean.npy")
 
 
 def drawn(side: Side, query: Query) -> Map:

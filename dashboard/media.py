@@ -64,7 +64,7 @@ class Pictures:
         self._opening = threading.Lock()
         self._source: PixelSource | None = None
         self._reason: str | None = None
-        self._limit = lru_cache(maxsize=256)(self._shared_limit)
+        self.shared_limit = lru_cache(maxsize=256)(self._shared_limit)
         self._store = lru_cache(maxsize=16)(run.maps)
 
     @cached_property
@@ -114,7 +114,7 @@ class Pictures:
         raw = self._raw(method, target, row)
         contrast = MINUS in target
         own = float(np.abs(raw).max() if contrast else raw.max(initial=0))
-        return Map(raw, contrast, self._limit(method, target) if scaling == SHARED else own)
+        return Map(raw, contrast, self.shared_limit(method, target) if scaling == SHARED else own)
 
     def _raw(self, method: str, target: str, row: int) -> np.ndarray:
         store = self.maps(method)
@@ -216,6 +216,11 @@ def map_address(slug: str, pictures: Pictures, method: str, target: str, sample_
     return f"/media/{quote(slug)}/map/{quote(method)}/{quote(target)}/{quote(sample_id)}.png?{values}"
 
 
+def array_address(slug: str, method: str, target: str, sample_id: str) -> str:
+    """Where a sample's raw map is, as a .npy file."""
+    return f"/media/{quote(slug)}/map/{quote(method)}/{quote(target)}/{quote(sample_id)}.npy"
+
+
 def register(server: Flask, site: Site) -> None:
     """Add the picture routes."""
 
@@ -226,7 +231,12 @@ def register(server: Flask, site: Site) -> None:
         return answer_map(site, slug, method, target, sample_id)
 
     server.add_url_rule("/media/<slug>/image/<path:sample_id>.png", "face", face)
+
+    def values(slug: str, method: str, target: str, sample_id: str) -> Response:
+        return answer_array(site, slug, method, target, sample_id)
+
     server.add_url_rule("/media/<slug>/map/<method>/<target>/<path:sample_id>.png", "map", saliency)
+    server.add_url_rule("/media/<slug>/map/<method>/<target>/<path:sample_id>.npy", "map_values", values)
     server.add_url_rule("/media/<path:_>", "no_media", lambda _: missing("There is no such picture."))
 
 
@@ -245,6 +255,8 @@ def answer_map(site: Site, slug: str, method: str, target: str, sample_id: str) 
     """A map: coloured, or with ``as=values`` the grey values alone; ``scaling`` own or shared."""
     from flask import request
 
+    from dashboard.computed import map_of
+
     served = site.find(slug)
     if served is None or sample_id not in served.run.row_of:
         return missing("There is no such sample.")
@@ -256,10 +268,35 @@ def answer_map(site: Site, slug: str, method: str, target: str, sample_id: str) 
     plain = request.args.get("as") == "values"
 
     def draw() -> bytes:
-        shown = served.pictures.map(method, target, sample_id, scaling)
+        shown = map_of(site, served, method, target, sample_id, scaling)
         return png(shown.grey(SMOOTH)) if plain else coloured(shown, scale)
 
     return picture(served.pictures, f"{method}-{target}-{scaling}-{'' if plain else scale}-{sample_id}", draw)
+
+
+def answer_array(site: Site, slug: str, method: str, target: str, sample_id: str) -> Response:
+    """The raw map of a sample, float32 (h, w), as a .npy file: before any cutting or scaling."""
+    from dashboard.computed import map_of
+
+    served = site.find(slug)
+    if served is None or sample_id not in served.run.row_of:
+        return missing("There is no such sample.")
+    try:
+        return array(map_of(site, served, method, target, sample_id, OWN).raw, f"{method}-{target}.npy")
+    except (InputError, UnreadableImage) as error:
+        return missing(str(error))
+
+
+def array(values: np.ndarray, name: str) -> Response:
+    """An array as a .npy file, float32."""
+    import io
+
+    from flask import Response
+
+    file = io.BytesIO()
+    np.save(file, np.asarray(values, dtype=np.float32), allow_pickle=False)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "private, no-cache"}
+    return Response(file.getvalue(), mimetype="application/octet-stream", headers=headers)
 
 
 def picture(pictures: Pictures, identity: str, draw: Callable[[], bytes]) -> Response:

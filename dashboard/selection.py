@@ -13,18 +13,26 @@ import pandas as pd
 from audit.counts import CROSS
 from dashboard.query import Query
 
-RESERVED = ("q", "correct", "attribute", "group", "slice")
+RESERVED = ("q", "correct", "attribute", "group", "slice", "region", "share", "shortcut")
+SHARE = "share_"
+"""Before a region's name: the column that holds the share of each map on it."""
 _NUMBERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT", "DOUBLE", "FLOAT", "DECIMAL")
 
 
 class Samples:
     """samples.parquet in DuckDB's memory, with its row number as ``row``; safe to ask from several threads.
 
-    ``columns`` maps each column to its DuckDB type; ``slices`` gives the rows of a weak slice by its name.
+    ``columns`` maps each column to its DuckDB type; ``slices`` gives the rows of a weak slice by its name,
+    ``shortcuts`` those of the examples of a suspected shortcut by its number.
     """
 
-    def __init__(self, path: Path, slices: Callable[[str], list[int]] | None = None) -> None:
-        self._slices = slices
+    def __init__(
+        self,
+        path: Path,
+        slices: Callable[[str], list[int]] | None = None,
+        shortcuts: Callable[[str], list[int]] | None = None,
+    ) -> None:
+        self._named = {"slice": slices, "shortcut": shortcuts}
         self._database = duckdb.connect()
         self._database.execute(
             "CREATE TABLE samples AS SELECT file_row_number AS row, * EXCLUDE (file_row_number) "
@@ -38,9 +46,10 @@ class Samples:
         """Rows of one question, asked on a cursor of its own."""
         return self._database.cursor().execute(sql, values).df()
 
-    def rows_of_slice(self, name: str) -> list[int]:
-        """The rows of a named slice; none where there is no such slice."""
-        return self._slices(name) if self._slices else []
+    def rows_named(self, kind: str, name: str) -> list[int]:
+        """The rows of a ``slice`` or ``shortcut`` by its name; none where there is no such one."""
+        find = self._named[kind]
+        return find(name) if find else []
 
     def values(self, column: str) -> list[str]:
         """The different values of a text column, most frequent first."""
@@ -96,7 +105,8 @@ def condition(samples: Samples, query: Query) -> tuple[str, list[object]]:
 
     A name that is a column selects by it: ``label=fear``, ``label=fear,sad``, ``confidence=0.5..1`` (either end may
     be open), ``duplicate_group=*`` (any value). ``correct=right|wrong``, ``q`` (part of the name),
-    ``attribute=a × b&group=x × y``, ``slice`` (a weak slice by name). Names that are no column are for others and
+    ``attribute=a × b&group=x × y``, ``region=mouth&share=0.3..1`` (the share of the map on it), ``slice`` (a weak
+    slice by name), ``shortcut`` (a suspected one's examples, by number). Names that are no column are for others and
     left alone.
     """
     parts: list[str] = []
@@ -110,7 +120,9 @@ def condition(samples: Samples, query: Query) -> tuple[str, list[object]]:
         _by_group(samples, query),
         _by_search(query),
         _by_correctness(query),
-        _by_slice(samples, query),
+        _by_region(samples, query),
+        _by_name(samples, query, "slice"),
+        _by_name(samples, query, "shortcut"),
     ):
         if part:
             parts.append(part)
@@ -140,10 +152,17 @@ def _by_search(query: Query) -> tuple[str, list[object]]:
     return ("contains(lower(sample_id), lower(?))", [query["q"]]) if "q" in query else ("", [])
 
 
-def _by_slice(samples: Samples, query: Query) -> tuple[str, list[object]]:
-    if "slice" not in query:
+def _by_name(samples: Samples, query: Query, kind: str) -> tuple[str, list[object]]:
+    if kind not in query:
         return "", []
-    return "row IN (SELECT unnest(?))", [samples.rows_of_slice(query["slice"])]
+    return "row IN (SELECT unnest(?))", [samples.rows_named(kind, query[kind])]
+
+
+def _by_region(samples: Samples, query: Query) -> tuple[str, list[object]]:
+    column = f"{SHARE}{query.get('region')}"
+    if "share" not in query or column not in samples.columns:
+        return "", []
+    return _by_column(column, samples.columns[column], query["share"])
 
 
 def _by_correctness(query: Query) -> tuple[str, list[object]]:

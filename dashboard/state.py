@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from audit.counts import OVERALL, Counts
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from audit.review.service import ReviewService
 
 THEMES = ("light", "dark")
+RERANK_SECONDS = 1.0
+"""How far the order of a review's queues may lag behind the decisions: many reviewers wait for it together."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,12 @@ class Served:
     @cached_property
     def samples(self) -> Samples:
         """The run's samples, to be selected from."""
-        return Samples(self.run.folder / "samples.parquet", self._rows_of_slice)
+        return Samples(self.run.folder / "samples.parquet", self._rows_of_slice, self._rows_of_shortcut)
+
+    def _rows_of_shortcut(self, number: str) -> list[int]:
+        found = self.table("shortcuts")
+        chosen = found["examples"].iloc[int(number)] if number.isdigit() and int(number) < len(found) else []
+        return [self.run.row_of[sample_id] for sample_id in chosen]
 
     def _rows_of_slice(self, name: str) -> list[int]:
         from audit.counts import Coded
@@ -68,7 +77,13 @@ class Served:
         from audit.review.service import ReviewService
         from audit.review.store import ReviewStore
 
-        return ReviewService(self.run, ReviewStore.open(self.reviews or self.run.folder / "reviews.sqlite"))
+        store = ReviewStore.open(self.reviews or self.run.folder / "reviews.sqlite")
+        return ReviewService(self.run, store, rerank_seconds=RERANK_SECONDS)
+
+    @cached_property
+    def computed(self) -> OrderedDict[tuple[str, str, str], np.ndarray]:
+        """Maps that were computed on demand, by method, target and sample; the oldest first."""
+        return OrderedDict()
 
     @cached_property
     def _tables(self) -> dict[str, pd.DataFrame]:

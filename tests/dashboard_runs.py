@@ -15,6 +15,7 @@ from faces.errors import UnreadableImage
 from faces.pixels import content_id
 from faces.readers import open_dataset
 from faces.synthetic import draw
+from tests.saliency_tables import add_saliency
 
 GRID = 6
 CONFUSED = {"sad": "neutral", "fear": "surprise"}
@@ -41,6 +42,7 @@ def make_run_of(dataset: FaceDataset, run: Path, seed: int = 0, read: bool = Tru
     np.save(run / "saliency" / "gradcam_scale.npy", rng.uniform(0.5, 2, (len(samples), k)).astype(np.float32))
     manifest = _manifest(dataset, run.name)
     analyse(run, manifest, seed)
+    add_saliency(run, manifest, seed)
     (run / "timing.json").write_text(json.dumps({"inference_s": 1.0, "pass_s": 1.2, "total_s": 2.0}))
     (run / "manifest.json").write_text(json.dumps(manifest))
     return AuditRun.open(run)

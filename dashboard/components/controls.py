@@ -22,9 +22,15 @@ def options(choices: Sequence[Option]) -> list[dict[str, str]]:
 
 
 def select(
-    name: str, label: str, choices: Sequence[Option], value: str | None, default: str = "", **props: object
+    name: str,
+    label: str,
+    choices: Sequence[Option],
+    value: str | None,
+    default: str = "",
+    nothing: str = "all",
+    **props: object,
 ) -> Component:
-    """A list to choose one from; clearable where nothing chosen is a choice (no default)."""
+    """A list to choose one from; clearable where nothing chosen is a choice (no default), called ``nothing``."""
     return dmc.Select(
         id=control(name, default),
         label=label,
@@ -33,7 +39,7 @@ def select(
         clearable=not default,
         allowDeselect=not default,
         searchable=len(choices) > 8,
-        placeholder=None if default else "all",
+        placeholder=None if default else nothing,
         size="xs",
         className="control",
         **props,
@@ -72,12 +78,13 @@ def number(name: str, label: str, value: int, default: int, low: int, high: int)
     )  # fmt: skip
 
 
-def percent_range(name: str, label: str, value: str) -> Component:
+def percent_range(name: str, label: str, value: str, step: int = 5, disabled: bool = False) -> Component:
     """Both ends of a share, as ``low..high``."""
     low, high = _ends(value)
     slider = dmc.RangeSlider(
-        id=control(name, "0..1"), value=[100 * low, 100 * high], min=0, max=100, step=5, minRange=5, size="sm",
-        label={"function": "percent"}, thumbFromLabel=f"{label} from", thumbToLabel=f"{label} to", updatemode="mouseup",
+        id=control(name, "0..1"), value=[100 * low, 100 * high], min=0, max=100, step=step, minRange=step, size="sm",
+        disabled=disabled, label={"function": "percent"},
+        thumbFromLabel=f"{label} from", thumbToLabel=f"{label} to", updatemode="mouseup",
     )  # fmt: skip
     return html.Div([html.Span(label, className="control-label"), slider], className="control range")
 

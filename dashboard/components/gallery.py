@@ -11,14 +11,17 @@ import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
-from audit.saliency.registry import METHODS
+from dashboard import colours
+from dashboard.components import controls
 from dashboard.components.attributes import aria
 from dashboard.components.shell import message
-from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SCALINGS, face_address, map_address
+from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SCALINGS, SHARED, face_address, map_address
 from dashboard.selection import Found
 from dashboard.state import View
 from faces.dataset import UNREADABLE
+from reports.saliency_words import method_title
 
+CALLED = {PREDICTED: "the predicted class", LABEL: "the label"}
 CLASS_COLOURS = (
     "#d55e00",
     "#009e73",
@@ -51,23 +54,21 @@ class Look:
         """The method's name as people write it."""
         return method_title(self.method or "")
 
-    def sentence(self) -> str:
-        """What is drawn and how it was scaled, in words."""
+    @property
+    def words(self) -> str:
+        """The target in words: ``the label``, ``sad``, ``sad minus the label``."""
+        return " minus ".join(CALLED.get(part, part) for part in self.target.split(MINUS))
+
+    def sentence(self, limit: float | None = None) -> str:
+        """What is drawn and how it was scaled, in words; ``limit`` is the raw value that all maps are scaled to."""
         if self.method is None:
             return "This run stores no saliency maps."
-        of = {PREDICTED: "the predicted class", LABEL: "the label"}.get(self.target, self.target)
-        span = (
-            "its own largest value" if self.scaling == OWN else "one limit for all (99th percentile of the run's peaks)"
-        )
+        shared = f" ({limit:.3g}, the 99th percentile of the run's peaks)" if limit is not None else ""
+        span = "its own largest value" if self.scaling == OWN else f"one limit for all{shared}"
         if self.contrast:
-            first, second = self.target.split(MINUS, 1)
+            first, second = (CALLED.get(part, part) for part in self.target.split(MINUS, 1))
             return f"{self.title}: blue spoke for {first}, orange for {second}; each map is scaled to {span}."
-        return f"{self.title} for {of}, negative evidence cut off; each map is scaled to {span}."
-
-
-def method_title(name: str) -> str:
-    """``gradcam`` as ``Grad-CAM``; a method that is not registered keeps its name."""
-    return METHODS[name].title if name in METHODS else name
+        return f"{self.title} for {self.words}, negative evidence cut off; each map is scaled to {span}."
 
 
 def titled(methods: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -75,15 +76,46 @@ def titled(methods: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(name, method_title(name)) for name in methods]
 
 
-def look_of(view: View) -> Look:
-    """The look that the address asks for; unknown methods and targets fall back to what there is."""
-    methods = view.run.saliency_methods
-    method = view.query.choice("method", methods, methods[0]) if methods else None
-    target = view.query.get("target", PREDICTED)
+def look_of(view: View, others: tuple[str, ...] = ()) -> Look:
+    """The look that the address asks for; unknown methods and targets fall back to what there is.
+
+    ``target=sad&minus=neutral`` is the contrast ``sad-minus-neutral``. ``others`` are methods besides the stored ones.
+    """
+    stored = view.run.saliency_methods
+    usual = (*stored, *others)[:1]
+    method = view.query.choice("method", (*stored, *others), usual[0]) if usual else None
+    scaling = view.query.choice("scaling", SCALINGS, OWN) if method in stored else OWN
+    return Look(method, target_of(view), scaling)
+
+
+def target_of(view: View) -> str:
+    """The class, or contrast of two, that the address asks for; the predicted class where it asks for none there is."""
+    target, minus = view.query.get("target", PREDICTED), view.query.get("minus")
+    asked = f"{target}{MINUS}{minus}" if minus and MINUS not in target else target
     known = (PREDICTED, LABEL, *view.run.classes)
-    parts = target.split(MINUS)
-    valid = target in known or (len(parts) == 2 and all(part in known for part in parts) and parts[0] != parts[1])
-    return Look(method, target if valid else PREDICTED, view.query.choice("scaling", SCALINGS, OWN))
+    parts = asked.split(MINUS)
+    valid = asked in known or (len(parts) == 2 and all(part in known for part in parts) and parts[0] != parts[1])
+    return asked if valid else PREDICTED
+
+
+def target_choices(view: View, look: Look) -> list[Component]:
+    """Controls that say which class the maps speak for, and against which other one."""
+    named = [*CALLED.items(), *view.run.classes]
+    asked = view.query.get("target", PREDICTED)
+    whole = MINUS in asked and asked == look.target
+    targets = [*named, *([(asked, look.words)] if whole else [])]
+    target = asked if whole else look.target.split(MINUS)[0]
+    minus = None if whole else look.target.partition(MINUS)[2] or None
+    return [
+        controls.select("target", "Map of", targets, target, PREDICTED),
+        controls.select("minus", "Against", named, minus, nothing="nothing", disabled=whole),
+    ]
+
+
+def sentence(view: View, look: Look) -> str:
+    """What the maps show and how they are scaled, with the raw value they share where they share one."""
+    shared = look.method is not None and look.scaling == SHARED
+    return look.sentence(view.served.pictures.shared_limit(str(look.method), look.target) if shared else None)
 
 
 def stack(view: View, sample_id: str, look: Look, alt: str, thumbnail: bool = True) -> Component:
@@ -98,8 +130,13 @@ def stack(view: View, sample_id: str, look: Look, alt: str, thumbnail: bool = Tr
     if look.method is None or not pictures.drawable(look.method, look.target, row):
         return html.Span([face], className="stack")
     address = map_address(slug, pictures, look.method, look.target, sample_id, look.scaling)
-    kind = "map map-contrast" if look.contrast else "map"
-    return html.Span([face, html.Img(src=address, alt="", className=kind, draggable="false")], className="stack")
+    over = html.Img(src=address, alt="", className=map_class(look), draggable="false")
+    return html.Span([face, over], className="stack")
+
+
+def map_class(look: Look) -> str:
+    """The CSS classes of a map's picture, which say how it is coloured."""
+    return "map map-contrast" if look.contrast else "map"
 
 
 def card(view: View, sample: Mapping[str, Any], look: Look, href: str) -> Component:
@@ -143,6 +180,17 @@ def probability_strip(view: View, values: np.ndarray) -> Component:
 def colour(k: int) -> str:
     """The colour of class k."""
     return CLASS_COLOURS[k % len(CLASS_COLOURS)]
+
+
+def scale_bar(look: Look, limit: float | None = None) -> Component:
+    """The colours of the maps from the least to the greatest value, with what the ends mean."""
+    most = f"{limit:.3g}" if limit is not None else "its largest"
+    least = f"−{most}" if limit is not None else "minus its largest"
+    names = ("contrast",) if look.contrast else tuple(colours.SEQUENTIAL)
+    swatches = [
+        html.Span(className=f"swatch swatch-{name}", style={"background": colours.css_gradient(name)}) for name in names
+    ]
+    return html.Span([least if look.contrast else "0", *swatches, most], className="scale-bar")
 
 
 def legend(view: View) -> Component:

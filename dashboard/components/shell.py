@@ -132,12 +132,14 @@ def _run_address(view: View, slug: str) -> str:
 
 def nav(view: View, pages: tuple[ModuleType, ...], pathname: str) -> list[Component]:
     """Links to the pages, the present one marked."""
+    present = next((page for page in pages if pathname in (page.PATH, *getattr(page, "ALSO", ()))), None)
+    above = getattr(present, "PARENT", pathname)
     return [
         html.A(
             [html.Span(className=f"icon icon-{page.ICON}", **aria(hidden="true")), html.Span(page.TITLE)],
             href=view.href(page.PATH),
             className="nav-link",
-            **(aria(current="page") if pathname in (page.PATH, *getattr(page, "ALSO", ())) else {}),
+            **(aria(current="page") if above in (page.PATH, *getattr(page, "ALSO", ())) else {}),
         )
         for page in pages
         if page.ICON and getattr(page, "offered", _always)(view)

@@ -140,7 +140,7 @@ def cell(view: View) -> Component:
     head = [
         choices,
         html.Div(map_controls(view), className="controls"),
-        html.P(look.sentence(), className="note"),
+        html.P(gallery.sentence(view, look), className="note"),
         gallery.legend(view),
     ]
     return html.Div(

@@ -8,9 +8,11 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.components import controls, gallery, shell
-from dashboard.components.attributes import aria
-from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SHARED
-from dashboard.selection import find
+from dashboard.components.about_maps import tabs
+from dashboard.components.attributes import Child, aria
+from dashboard.components.export import export_buttons, exportable
+from dashboard.media import OWN, SHARED
+from dashboard.selection import SHARE, find
 from dashboard.state import View
 
 PATH, TITLE, ICON = "/saliency", "Saliency", "saliency"
@@ -37,6 +39,7 @@ def layout(view: View) -> Component:
     return shell.page(
         TITLE,
         "What the network looked at, for every image of the run.",
+        tabs(view, PATH),
         *gallery.pictures_notice(view),
         html.Div(filters(view), id=Ids.FILTERS),
         html.Div(results(view), id=Ids.RESULTS),
@@ -59,9 +62,32 @@ def sample_filters(view: View) -> list[Component]:
         controls.segmented("correct", "Prediction", (("", "all"), "right", "wrong"), query.get("correct", ""), ""),
         controls.percent_range("confidence", "Confidence", query.get("confidence", "")),
         *_group_filter(view),
+        *_place_filters(view),
         *([controls.select("split", "Split", splits, query.get("split"))] if len(splits) > 1 else []),
         controls.text("q", "Name contains", query.get("q", ""), "part of a file's name"),
-        controls.select("sort", "Order", ORDERS, query.get("sort"), "row"),
+        controls.select("sort", "Order", orders(view), query.get("sort"), "row"),
+    ]
+
+
+def orders(view: View) -> list[tuple[str, str]]:
+    """The orders to choose from; with a region also by its share."""
+    column = f"{SHARE}{view.query.get('region')}"
+    known = column in view.served.samples.columns
+    return [*ORDERS, *([(f"-{column}", f"most on the {view.query['region']} first")] if known else [])]
+
+
+def _place_filters(view: View) -> list[Component]:
+    """Where the maps lie: the share on a region of the face, and the cluster; nothing where the run does not know."""
+    query, samples = view.query, view.served.samples
+    regions = [name.removeprefix(SHARE) for name in samples.columns if name.startswith(SHARE)]
+    if not regions:
+        return []
+    region, cluster = query.get("region"), query.get("map_cluster")
+    clusters = sorted(samples.values("map_cluster")) if "map_cluster" in samples.columns else []
+    return [
+        controls.select("region", "Region", _with(regions, region), region, nothing="any"),
+        controls.percent_range("share", "Its share of the map", query.get("share", ""), 1, region not in regions),
+        controls.select("map_cluster", "Maps like", _with(clusters, cluster), cluster),
     ]
 
 
@@ -88,15 +114,11 @@ def map_controls(view: View) -> list[Component]:
     if look.method is None:
         return []
     methods = view.run.saliency_methods
-    named = [(PREDICTED, "predicted class"), (LABEL, "label"), (f"{PREDICTED}{MINUS}{LABEL}", "predicted minus label")]
-    targets = [*named, *view.run.classes]
-    if look.contrast and look.target not in [target for target, *_ in targets]:
-        targets.append((look.target, look.target.replace(MINUS, " minus ")))
     method = controls.select("method", "Method", gallery.titled(methods), look.method, methods[0])
     several = [method] if len(methods) > 1 else []
     return [
         *several,
-        controls.select("target", "Map of", targets, look.target, PREDICTED),
+        *gallery.target_choices(view, look),
         controls.segmented("scaling", "Scaled", ((OWN, "each by itself"), (SHARED, "all alike")), look.scaling, OWN),
         controls.map_display(look.contrast),
     ]
@@ -106,8 +128,10 @@ def results(view: View) -> Component:
     """The samples, with a word about what their maps show."""
     look = gallery.look_of(view)
     found = find(view.served.samples, view.query, view.query.number("size", SIZES[0], 1, 240))
-    head = html.Div([html.P(look.sentence(), className="note"), gallery.legend(view)], className="grid-head")
-    return html.Div([head, gallery.grid(view, found, look, PATH)])
+    drawn: list[Child] = [gallery.sentence(view, look), " ", *([gallery.scale_bar(look)] if look.method else [])]
+    head = html.Div([html.P(drawn, className="note"), gallery.legend(view)], className="grid-head")
+    save = [html.Div(export_buttons("saliency", "Save this page:"))] if found.total else []
+    return html.Div([exportable("saliency", head, gallery.grid(view, found, look, PATH)), *save])
 
 
 REGIONS = {Ids.FILTERS: filters, Ids.RESULTS: results}

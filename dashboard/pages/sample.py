@@ -11,12 +11,14 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from dashboard.components import controls, gallery, shell
+from dashboard.components import gallery, shell
 from dashboard.components.attributes import aria
 from dashboard.components.charts import graph
+from dashboard.components.export import export_buttons, exportable
 from dashboard.components.gallery import Look
-from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SHARED, map_address
+from dashboard.media import MINUS, OWN
 from dashboard.neighbours import nearest
+from dashboard.pages import sample_maps
 from dashboard.selection import neighbours_in_order
 from dashboard.state import View
 from faces.errors import InputError
@@ -44,16 +46,26 @@ def body(view: View) -> Component:
     row = view.run.row_of.get(sample_id)
     if row is None:
         raise InputError(f"The run {view.run.name} has no sample {sample_id!r}; pick one on the Saliency page.")
-    sample, look = view.run.samples.iloc[row], gallery.look_of(view)
+    sample, look = view.run.samples.iloc[row], sample_maps.look_of(view)
     return shell.page(
         sample_id.rsplit("/", 1)[-1],
         [summary(sample), html.Span(sample_id, className="sample-id")],
         *gallery.pictures_notice(view),
         steps(view, row),
-        html.Div([picture(view, sample, look), evidence(view, sample, row)], className="two"),
-        classes(view, sample, look),
+        html.Div([sample_maps.picture(view, look, summary(sample)), evidence(view, sample, row)], className="two"),
+        *(about_maps(view, sample, look) if look.method and isinstance(sample["predicted"], str) else []),
         neighbours(view, row, look),
     )
+
+
+def about_maps(view: View, sample: pd.Series, look: Look) -> list[Component]:
+    """Methods and classes side by side, regions, and how far maps can be trusted."""
+    return [
+        sample_maps.methods(view, look),
+        classes(view, sample, look),
+        sample_maps.regions(view, sample, look),
+        sample_maps.trust(view),
+    ]
 
 
 def summary(sample: pd.Series) -> str:
@@ -78,47 +90,6 @@ def steps(view: View, row: int) -> Component:
     back = html.A("All of this selection", href=view.href("/saliency", selection), className="page-link")
     review = html.A("Review its label", href=view.href("/review", id=view.query["id"]), className="page-link")
     return html.Div([html.Nav([*links, back, review], className="pages", **aria(label="Samples"))], className="pager")
-
-
-def picture(view: View, sample: pd.Series, look: Look) -> Component:
-    """The image, large, with one map, and what chooses the map."""
-    alt = summary(sample)
-    stored = view.run.saliency_methods
-    targets = [(PREDICTED, "predicted class"), (LABEL, "label"), *view.run.classes]
-    choices = (
-        [
-            controls.select("method", "Method", gallery.titled(stored), look.method, stored[0]),
-            controls.select("target", "Map of", _with_contrasts(targets, look), look.target, PREDICTED),
-            controls.segmented("scaling", "Scaled", ((OWN, "by itself"), (SHARED, "as all")), look.scaling, OWN),
-            controls.map_display(look.contrast),
-        ]
-        if stored
-        else []
-    )
-    return shell.section(
-        "Image and map",
-        html.Div(gallery.stack(view, view.query["id"], look, alt, thumbnail=False), className="large"),
-        html.Div(choices, className="controls"),
-        html.P(look.sentence(), className="note"),
-        *([_export(view, look)] if look.method else []),
-    )
-
-
-def _with_contrasts(targets: list[str | tuple[str, str]], look: Look) -> list[str | tuple[str, str]]:
-    contrasts = {f"{PREDICTED}{MINUS}{LABEL}": "predicted minus label"}
-    if look.contrast:
-        contrasts.setdefault(look.target, look.target.replace(MINUS, " minus "))
-    return [*targets, *contrasts.items()]
-
-
-def _export(view: View, look: Look) -> Component:
-    address = map_address(
-        view.served.slug, view.served.pictures, str(look.method), look.target, view.query["id"], look.scaling
-    )
-    picture = address.replace("as=values", "as=picture")
-    return html.P(
-        [html.A("Save the map as PNG", href=picture, download="map.png", className="plain")], className="note"
-    )
 
 
 def evidence(view: View, sample: pd.Series, row: int) -> Component:
@@ -167,10 +138,11 @@ def _votes(sample: pd.Series) -> list[Component]:
 
 def classes(view: View, sample: pd.Series, look: Look) -> Component:
     """The map for every class side by side; each leads to that map, large."""
-    if look.method is None:
+    stored = look.method in view.run.saliency_methods
+    targets = view.run.maps(str(look.method)).targets if stored else ()
+    if not set(view.run.classes) <= set(targets):
         return html.Div()
-    targets = [name for name in view.run.maps(look.method).targets if name in view.run.classes]
-    tiles = [_class_tile(view, sample, Look(look.method, name, look.scaling)) for name in targets]
+    tiles = [_class_tile(view, sample, Look(look.method, name, look.scaling)) for name in view.run.classes]
     contrast = None
     if (
         isinstance(sample["label"], str)
@@ -180,16 +152,17 @@ def classes(view: View, sample: pd.Series, look: Look) -> Component:
         contrast = _class_tile(
             view, sample, Look(look.method, f"{sample['predicted']}{MINUS}{sample['label']}", look.scaling)
         )
-    note = "What spoke for each class, and what decided between the prediction and the label."
-    return shell.section(
-        "Every class", html.Div([*tiles, *([contrast] if contrast else [])], className="row-of-faces"), note=note
-    )
+    scaled = "its own largest value" if look.scaling == OWN else "one limit for all"
+    note = f"{look.title} of each class, and what decided between the prediction and the label; scaled to {scaled}."
+    row = html.Div([*tiles, *([contrast] if contrast else [])], className="row-of-faces")
+    return shell.section("Every class", exportable("classes", row), export_buttons("classes"), note=note)
 
 
 def _class_tile(view: View, sample: pd.Series, look: Look) -> Component:
     words = look.target.replace(MINUS, " minus ")
     roles = [role for role in ("label", "predicted") if sample[role] == look.target]
-    href = view.href(PATH, view.query, target=look.target)
+    target, _, minus = look.target.partition(MINUS)
+    href = view.href(PATH, view.query, target=target, minus=minus)
     caption = html.Span([words, *[html.Em(f" ({' and '.join(roles)})") for _ in roles[:1]]], className="caption")
     return html.A(
         [gallery.stack(view, view.query["id"], look, f"map for {words}"), caption], href=href, className="card small"
@@ -203,6 +176,8 @@ def neighbours(view: View, row: int, look: Look) -> Component:
     rows, cosines = nearest(view.run.embeddings, row, 10)
     samples = view.run.samples.iloc[rows]
     titles = [f"{label} {cosine:.2f}" for label, cosine in zip(samples["label"].fillna("none"), cosines, strict=True)]
+    stored = view.run.saliency_methods
+    look = look if look.method in stored else Look(stored[0] if stored else None, look.target, look.scaling)
     note = "Nearest by the cosine of the network's embeddings, with their labels."
     return shell.section("Most alike", gallery.strip_of(view, samples["sample_id"].tolist(), look, titles), note=note)
 

@@ -13,8 +13,10 @@ from reports.figures.data import composition, image_quality, label_mix
 from reports.figures.groups import class_by_group, disparities, four_fifths, group_accuracy, group_metric
 from reports.figures.saliency import mean_maps
 from reports.figures.theme import empty
+from reports.figures.trust import alike, faithfulness, region_drops, region_shares, region_tells
 
 __all__ = [
+    "alike",
     "changes",
     "class_by_group",
     "composition",
@@ -24,6 +26,7 @@ __all__ = [
     "confusion_matrix",
     "disparities",
     "empty",
+    "faithfulness",
     "four_fifths",
     "gaps_side_by_side",
     "group_accuracy",
@@ -33,5 +36,8 @@ __all__ = [
     "mean_maps",
     "per_class",
     "probabilities",
+    "region_drops",
+    "region_shares",
+    "region_tells",
     "reliability",
 ]

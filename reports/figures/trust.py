@@ -1,0 +1,161 @@
+"""Whether maps can be trusted, and what regions of the face count: marks with intervals, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.figures.theme import ROW, Theme, drawn, empty, error_bars, row_axis, shown, theme_named, title, upright
+from reports.saliency_words import method_title
+from reports.words import decimal, percent, points
+
+
+def faithfulness(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+    """Insertion minus deletion and ROAD of each method, with 95% intervals, beside a random map and a centred blob.
+
+    ``frame`` is ``results/faithfulness``: method, n, gain, low, high, road, road_low, road_high. The dotted line is
+    the blob's gain.
+    """
+    if frame.empty:
+        return empty("No method was checked.", theme)
+    look = theme_named(theme)
+    names = [method_title(name) for name in frame["method"]]
+    gain, road = frame[["gain", "low", "high"]], frame[["road", "road_low", "road_high"]]
+    traces = [
+        _marks(look.first, "diamond", -0.14, "insertion minus deletion", names, gain, decimal),
+        _marks(look.second, "circle-open", 0.14, "ROAD", names, road, decimal),
+    ]
+    blob = frame.loc[frame["method"] == "blob", "gain"]
+    if len(blob):
+        traces.append(upright(look, float(blob.iloc[0]), len(frame), "the blob's gain"))
+    return _rows(look, traces, names, "faithfulness", "probability gained, with 95% interval", 110)
+
+
+def alike(names: Sequence[str], frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+    """How alike maps stay: rank correlations with 95% intervals. ``frame``: n, alike, low, high, one row a name."""
+    if frame.empty:
+        return empty("Nothing was checked.", theme)
+    look = theme_named(theme)
+    marks = _marks(look.first, "diamond", 0, "rank correlation", names, frame[["alike", "low", "high"]], decimal)
+    lines = [upright(look, 0, len(frame))]
+    figure = _rows(look, [*lines, marks], names, "alike", "rank correlation of the maps, 1 is the same", 80)
+    return figure.update_layout(showlegend=False, xaxis_range=[-1.05, 1.05])
+
+
+def region_shares(
+    regions: Sequence[str],
+    bars: Sequence[float],
+    even: Sequence[float],
+    usual: Sequence[float] | None = None,
+    usual_name: str = "",
+    theme: str = "light",
+) -> go.Figure:
+    """Share of one map, or mean share of many, on each region: bars; ticks for an even map, circles for ``usual``."""
+    look = theme_named(theme)
+    rows = list(range(len(regions)))
+    compared = [] if usual is None else [float(value) for value in usual]
+    hover = [
+        f"<b>{shown(name)}</b><br>{percent(share)} of the map, an even map {percent(area)}"
+        + (f"<br>{shown(usual_name)} {percent(compared[k])}" if compared else "")
+        for k, (name, share, area) in enumerate(zip(regions, bars, even, strict=True))
+    ]
+    traces: list[dict] = [
+        {"type": "bar", "orientation": "h", "x": [float(v) for v in bars], "y": rows, "name": "share of the map",
+         "marker": {"color": look.first}, "hovertext": hover, "hoverinfo": "text", "width": 0.62},
+        {"type": "scatter", "mode": "markers", "x": [float(v) for v in even], "y": rows, "name": "an even map",
+         "marker": {"symbol": "line-ns", "size": 15, "line": {"width": 2.5, "color": look.muted}},
+         "hoverinfo": "skip"},
+    ]  # fmt: skip
+    if compared:
+        traces.append(
+            {"type": "scatter", "mode": "markers", "x": compared, "y": rows, "name": usual_name, "hoverinfo": "skip",
+             "marker": {"symbol": "circle", "size": 9, "color": look.pale, "line": {"width": 1, "color": look.text}}}
+        )  # fmt: skip
+    return _rows(look, traces, regions, "region_shares", "share of the map's positive part", 100, ".0%", "tozero")
+
+
+def region_drops(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+    """What blurring each region takes off the label's probability, with 95% intervals.
+
+    ``frame`` is one class of ``results/saliency_ablation``: region, n, drop, low, high.
+    """
+    if frame.empty:
+        return empty("No region was taken away.", theme)
+    look = theme_named(theme)
+    names = frame["region"].tolist()
+    marks = _marks(look.first, "diamond", 0, "fall", names, frame[["drop", "low", "high"]], _points)
+    figure = _rows(look, [upright(look, 0, len(frame)), marks], names, "region_drops",
+                   "fall of the label's probability when the region is blurred", 80, ".0%")  # fmt: skip
+    return figure.update_layout(showlegend=False)
+
+
+def region_tells(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+    """What blurring each region takes off the log-odds of the label against the other class of a pair.
+
+    ``frame`` is one pair of ``results/saliency_pairs``: region, n, effect, low, high.
+    """
+    if frame.empty:
+        return empty("No pair was looked at.", theme)
+    look = theme_named(theme)
+    names = frame["region"].tolist()
+    marks = _marks(look.first, "diamond", 0, "effect", names, frame[["effect", "low", "high"]], decimal)
+    figure = _rows(look, [upright(look, 0, len(frame)), marks], names, "region_tells",
+                   "log-odds taken off the label by blurring the region", 80)  # fmt: skip
+    return figure.update_layout(showlegend=False)
+
+
+def _points(value: float | None) -> str:
+    return points(value) if value is not None else "–"
+
+
+def _marks(
+    colour: str,
+    symbol: str,
+    shift: float,
+    name: str,
+    rows: Sequence[str],
+    values: pd.DataFrame,
+    words: Callable[[float | None], str],
+) -> dict:
+    """Marks with intervals, one a row; ``values`` has three columns: value, low and high."""
+    middle, low, high = (values.iloc[:, position].astype(float).tolist() for position in range(3))
+    hover = [
+        f"<b>{shown(row)}</b><br>{name} {words(value)}, 95% interval {words(least)} to {words(most)}"
+        for row, value, least, most in zip(rows, middle, low, high, strict=True)
+    ]
+    return {
+        "type": "scatter",
+        "x": middle,
+        "y": [index + shift for index in range(len(middle))],
+        "mode": "markers",
+        "name": name,
+        "marker": {"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
+        "error_x": error_bars(middle, low, high, colour),
+        "hovertext": hover,
+        "hoverinfo": "text",
+    }
+
+
+def _rows(
+    look: Theme,
+    traces: list[dict],
+    names: Sequence[str],
+    figure: str,
+    words: str,
+    room: int,
+    tickformat: str = "",
+    rangemode: str = "normal",
+) -> go.Figure:
+    xaxis = {"zeroline": False, "rangemode": rangemode, "fixedrange": True, **title(words)}
+    if tickformat:
+        xaxis["tickformat"] = tickformat
+    return drawn(
+        look,
+        traces,
+        height=room + ROW * len(names),
+        meta={"figure": figure},
+        xaxis=xaxis,
+        yaxis={**row_axis([shown(name) for name in names]), "fixedrange": True},
+    )
