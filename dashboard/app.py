@@ -175,8 +175,8 @@ def serve(
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     with _listening(host, port) as listener:
         address = f"http://{_shown(host)}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}"
-        in_memory = {"inbound_overflow": trying.LARGEST_BODY}  # beyond it waitress would write a body to a file
-        server = waitress.create_server(app.server, sockets=[listener], threads=8, ident=None, **in_memory)
+        in_memory = trying.LARGEST_BODY  # beyond it waitress would write a body to a file
+        server = waitress.create_server(app.server, sockets=[listener], threads=8, ident=None, inbuf_overflow=in_memory)
         threading.Thread(target=warm, args=(app.server.config["SITE"],), daemon=True).start()
         print(f"Face Value serves {', '.join(run.name for run in runs)} at {address}", flush=True)
         try:
