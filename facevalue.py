@@ -211,21 +211,39 @@ def audit(
     committee: Annotated[
         list[str] | None, typer.Option(metavar="MODEL ...", help="Further models, asked about the labels alone.")
     ] = None,
+    label_mix: Annotated[
+        str | None, typer.Option(metavar="a=0.4,b=0.6", help="Label mix to compare groups at (default: the data's).")
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ATTRIBUTE=GROUP", help="Group to compare with (default: the largest); repeatable."),
+    ] = None,
+    min_group: Annotated[int | None, typer.Option(metavar="N", help="Smallest group to judge (default: 30).")] = None,
+    out_of_fold: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Another model, trained with --folds, to find wrong labels by.")
+    ] = None,
     allow_pickle: Pickle = False,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Audit only N images, evenly over the data.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Audit a classifier on labelled faces, or a table of its predictions, and write a run folder."""
+    from audit.terms import read_label_mix, read_references
     from reports.terminal import print_findings
 
     if context.args and not committee:
         raise InputError(f"{context.args[0]!r} is one word too many; only DATA stands without an option: leave it out.")
+    mix = None if label_mix is None else read_label_mix(label_mix)
+    references = read_references(reference or ()) or None
     if predictions is not None:
         from audit.predictions import audit_predictions
         from faces.emotions import LabelSet
 
         order = None if classes is None else LabelSet.parse(classes)
-        print_findings(audit_predictions(predictions, out, order, names(attributes)))
+        print_findings(
+            audit_predictions(
+                predictions, out, order, names(attributes), label_mix=mix, references=references, min_group=min_group
+            )
+        )
         return
     if data is None or model is None:
         raise InputError("DATA and --model are both needed to audit a classifier; pass them, or --predictions CSV.")
@@ -241,7 +259,10 @@ def audit(
     for note in classifier.card.get("notes", ()):
         print(f"the model: {note}")
     jury = [load_member(member, classes, model_input, allow_pickle) for member in (*(committee or ()), *context.args)]
-    options = AuditOptions(attributes=names(attributes), resume=resume)
+    options = AuditOptions(
+        names(attributes), label_mix=mix, references=references, min_group=min_group, out_of_fold=out_of_fold,
+        resume=resume,
+    )  # fmt: skip
     print_findings(run_audit(dataset, classifier, options, out, jury))
 
 

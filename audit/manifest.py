@@ -43,6 +43,7 @@ def describe(
         "fingerprint": dataset.provenance.fingerprint,
         "samples": samples_digest(dataset.samples),
         "n": len(dataset),
+        "limit": dataset.limit,
         "metadata": None if dataset.provenance.metadata is None else _place(dataset.provenance.metadata, out),
         "notes": list(dataset.notes),
     }

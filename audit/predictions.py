@@ -71,7 +71,7 @@ def audit_predictions(
     """
     started, path, out = time.perf_counter(), Path(path), Path(out)
     given = read_predictions(path, classes, attributes)
-    terms = {"label_mix": label_mix, "references": references, "min_group": min_group}
+    terms = {"label_mix": label_mix, "references": references or None, "min_group": min_group}
     Terms.of(Coded.of(given.samples, given.labels, given.attributes), terms)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists already; a new or empty folder was expected: pass another --out, or remove it.")
@@ -254,5 +254,4 @@ def _manifest(path: Path, out: Path, given: Predictions, seed: int, options: dic
         "seed": seed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         "parts": [],
-        "command": ["facevalue", "audit", "--predictions", path.name, "--out", out.name],
     }

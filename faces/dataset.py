@@ -45,7 +45,8 @@ class FaceDataset:
     ``samples`` has a RangeIndex and one row an image: ``sample_id`` (unique), ``path``, ``split`` (str or None),
     ``label`` (canonical name or None), ``status``, then one column for each name in ``attributes`` (categories as
     str, missing as None), then any ``votes_*`` columns, and ``subject_id`` where the layout knows it.
-    ``notes`` are sentences a person should read (how many metadata rows matched, which columns were left out).
+    ``notes`` are sentences a person should read (how many metadata rows matched, which columns were left out);
+    ``limit`` is the number of rows it was cut down to, None where it was not.
     """
 
     samples: pd.DataFrame
@@ -54,6 +55,7 @@ class FaceDataset:
     provenance: Provenance
     attributes: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    limit: int | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -84,7 +86,7 @@ class FaceDataset:
                 raise InputError(f"The limit {limit} is not a number of images; pass 1 or more.")
             taken = min(limit, len(samples))
             samples = samples.iloc[np.arange(taken) * len(samples) // taken] if taken else samples
-        return replace(self, samples=samples.reset_index(drop=True))
+        return replace(self, samples=samples.reset_index(drop=True), limit=limit or self.limit)
 
     def with_classes(self, labels: LabelSet) -> FaceDataset:
         """The same rows judged by other classes: a label outside them has the status ``unknown label``."""

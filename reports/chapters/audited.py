@@ -66,16 +66,38 @@ def model_name(model: dict) -> str:
 def command(run: AuditRun) -> str:
     """The call of ``facevalue audit`` that made the run, with files by name."""
     manifest = run.manifest
-    if manifest.get("command"):
-        return shlex.join(manifest["command"])
     data, model = manifest["data"], manifest["model"]
-    words = ["facevalue", "audit", Path(data["path"]).name]
+    place = Path(data["path"]).name
+    words = ["facevalue", "audit", *([place] if model else ["--predictions", place])]
     if data.get("metadata"):
         words += ["--metadata", Path(data["metadata"]["path"]).name]
+    if model:
+        words += _of_model(run, model)
+    if not model or model["kind"] != "checkpoint":
+        words += ["--classes", ",".join(run.classes)]
+    if run.attributes:
+        words += ["--attributes", ",".join(run.attributes)]
+    return shlex.join([*words, *_terms(manifest.get("options") or {}), "--out", run.name])
+
+
+def _of_model(run: AuditRun, model: dict) -> list[str]:
+    words = ["--model", Path(model["path"]).name if model.get("path") else model_name(model)]
     splits = run.samples["split"].dropna().unique()
     if len(splits) == 1:
         words += ["--split", str(splits[0])]
-    words += ["--model", Path(model["path"]).name if model.get("path") else model_name(model)]
-    if run.attributes:
-        words += ["--attributes", ",".join(run.attributes)]
-    return shlex.join([*words, "--out", run.name])
+    limit = run.manifest["data"].get("limit")
+    return [*words, "--limit", str(limit)] if limit else words
+
+
+def _terms(options: dict) -> list[str]:
+    """The options on which groups were compared, where they are not the usual ones."""
+    words: list[str] = []
+    if options.get("label_mix"):
+        words += ["--label-mix", ",".join(f"{name}={share:g}" for name, share in options["label_mix"].items())]
+    for attribute, group in (options.get("references") or {}).items():
+        words += ["--reference", f"{attribute}={group}"]
+    if options.get("min_group"):
+        words += ["--min-group", str(options["min_group"])]
+    if options.get("out_of_fold"):
+        words += ["--out-of-fold", Path(options["out_of_fold"]).name]
+    return words
