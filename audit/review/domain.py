@@ -156,6 +156,10 @@ class Standing:
         """Every decision that holds, by key in order of first decision."""
         return [decision for key in self._made for decision in self.of(key).values()]
 
+    def by(self, reviewer: str) -> list[Decision]:
+        """Every decision of one reviewer that holds."""
+        return [_latest(made[reviewer]) for made in self._made.values() if reviewer in made]
+
     def made(self, decision_id: str) -> Decision | None:
         """A decision that is not an undo, by its id, undone or not."""
         found = self._by_id.get(decision_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,8 @@ from audit.run import AuditRun
 from faces.emotions import canonical
 from faces.errors import InputError
 
+CONTROL = 200
+"""Pictures in the random control sample."""
 SPLIT_FROM = 0.5
 """The second choice must have at least this much of the first one's share for a picture to be called ambiguous."""
 
@@ -71,6 +74,13 @@ class Evidence:
         """Rows with a picture and a label, in sample order."""
         known = [c is not None and y is not None for c, y in zip(self.content, self.labels, strict=True)]
         return np.arange(len(known))[np.array(known, dtype=bool)]
+
+    @cached_property
+    def control(self) -> np.ndarray:
+        """Rows of the random control sample, in the order of a hash: the same each time for the same pictures."""
+        rows = self.reviewable
+        drawn = [hashlib.sha256(f"{self.content[row]}{self.labels[row]}".encode()).digest() for row in rows]
+        return rows[sorted(range(len(rows)), key=lambda at: drawn[at])[:CONTROL]]
 
     @cached_property
     def rows_of(self) -> dict[tuple[str, str], list[int]]:

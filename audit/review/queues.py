@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,9 +11,6 @@ from audit.review.domain import Standing, verdict
 from audit.review.items import Evidence
 from faces.emotions import canonical
 from faces.errors import InputError
-
-CONTROL = 200
-"""Pictures in the random control sample."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +104,7 @@ def duplicates(query: Query, evidence: Evidence, score: np.ndarray, standing: St
 def control(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
     """A random sample, the same each time for the same data: it tells how many labels are wrong without looking where
     they are thought to be."""
-    rows = evidence.reviewable
-    drawn = [hashlib.sha256(f"{evidence.content[row]}{evidence.labels[row]}".encode()).digest() for row in rows]
-    return rows[sorted(range(len(rows)), key=lambda at: drawn[at])[:CONTROL]]
+    return evidence.control
 
 
 def not_a_face(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:

@@ -7,10 +7,11 @@ decisions; each brings itself up to date at every call.
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice, pairwise
 from typing import Any
 
@@ -30,13 +31,17 @@ from audit.review.domain import (
 )
 from audit.review.items import Evidence, ReviewItem
 from audit.review.learning import ClassRate, Learned, Learner
-from audit.review.queues import Query, control, order
+from audit.review.queues import Query, order
 from audit.review.store import ReviewStore
 from audit.run import AuditRun
 from faces.errors import InputError
 
 PAUSE = 300.0
 """Seconds without a decision after which a reviewer was away, which does not count for the pace."""
+LATELY = 200
+"""Decisions that the pace is taken from."""
+NEAREST = 16
+"""Pictures tried at once when one is to be handed out."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +70,25 @@ class ReviewService:
     """The review of one run in one database.
 
     ``overlap`` is how many reviewers each picture shall have; ``claim_seconds`` how long a picture handed to one
-    reviewer is kept from others. Safe to use from several threads.
+    reviewer is kept from others; after decisions the queues are put in order anew at most every ``rerank_seconds``
+    (what is decided or held leaves them at once all the same). Safe to use from several threads.
     """
 
-    def __init__(self, run: AuditRun, store: ReviewStore, overlap: int = 1, claim_seconds: float = 120.0) -> None:
+    def __init__(
+        self,
+        run: AuditRun,
+        store: ReviewStore,
+        overlap: int = 1,
+        claim_seconds: float = 120.0,
+        rerank_seconds: float = 0.0,
+    ) -> None:
         if overlap < 1:
             raise InputError(f"The overlap {overlap} is no number of reviewers; 1 or more was expected.")
         self.run = run
         self.store = store
         self.overlap = overlap
         self.claim_seconds = claim_seconds
+        self.rerank_seconds = rerank_seconds
         self.evidence = Evidence(run)
         self._learner = Learner(
             run.samples["label_issue_score"].to_numpy(dtype=np.float64),
@@ -88,6 +102,9 @@ class ReviewService:
         self._standing = Standing()
         self._outcome = np.full(len(run.samples), np.nan)
         self._learned: Learned | None = None
+        self._ranking: Learned | None = None
+        self._rerank_at = 0.0
+        self._orders: dict[Query, np.ndarray] = {}
 
     # Reading
 
@@ -106,7 +123,7 @@ class ReviewService:
         that is not there.
         """
         with self._lock:
-            rows = order(Query(kind, **where), self.evidence, self.learned.score, self._standing)
+            rows = self._order(Query(kind, **where))
             if after is not None:
                 found = np.flatnonzero(rows == self._row(after))
                 rows = rows[found[0] + 1 :] if len(found) else rows
@@ -115,20 +132,20 @@ class ReviewService:
 
     def next(self, kind: str, reviewer: str, after: str | None = None, **where: Any) -> str | None:
         """Claim the first picture of a queue (the first below sample ``after``), None where nothing is left."""
-        tried = 1
-        while True:
-            waiting = self.queue(kind, reviewer, limit=tried, after=after, **where)
-            free = self.claim(waiting[-1:], reviewer)
-            if free or len(waiting) < tried:
-                return free[0] if free else None
-            tried += 1
+        waiting = self.queue(kind, reviewer, limit=NEAREST, after=after, **where)
+        while waiting:
+            free = self.claim(waiting, reviewer, most=1)
+            if free:
+                return free[0]
+            waiting = self.queue(kind, reviewer, limit=NEAREST, after=waiting[-1], **where)
+        return None
 
-    def claim(self, sample_ids: Sequence[str], reviewer: str) -> list[str]:
-        """Hold pictures for a reviewer for ``claim_seconds``; returns those that were free."""
+    def claim(self, sample_ids: Sequence[str], reviewer: str, most: int | None = None) -> list[str]:
+        """Hold pictures for a reviewer for ``claim_seconds``, the first ``most`` that are free; returns those."""
         with self._lock:
             contents = {self.evidence.content[self._row(name)]: name for name in sample_ids}
             decided = [set(self._opinions(self._row(name))) for name in contents.values()]
-        granted = self.store.claim(list(contents), reviewer, decided, self.overlap, self.claim_seconds)
+        granted = self.store.claim(list(contents), reviewer, decided, self.overlap, self.claim_seconds, most)
         return [contents[content] for content in granted]
 
     def item(self, sample_id: str) -> ReviewItem:
@@ -144,7 +161,7 @@ class ReviewService:
                 content_id=evidence.content[row] or "",
                 label=evidence.labels[row] or "",
                 suggested=evidence.suggested[row],
-                score=float(self.learned.score[row]),
+                score=float(self.ranking.score[row]),
                 reason=evidence.reason(row),
                 probabilities=evidence.probabilities(row),
                 votes=evidence.votes(row),
@@ -177,12 +194,24 @@ class ReviewService:
                 self._learned = self._learner.learn(self._outcome)
             return self._learned
 
+    @property
+    def ranking(self) -> Learned:
+        """What the queues are in the order of: as ``learned``, or as it was up to ``rerank_seconds`` ago."""
+        with self._lock:
+            self._refresh()
+            outdated = self._ranking is None or self._ranking is not self._learned
+            if outdated and (self._ranking is None or time.monotonic() >= self._rerank_at):
+                self._ranking = self.learned
+                self._rerank_at = time.monotonic() + self.rerank_seconds
+                self._orders.clear()
+            return self._ranking
+
     def progress(self, reviewer: str = "") -> Progress:
         """How far the review is, what it found, and how many wrong labels are likely left."""
         with self._lock:
-            learned = self.learned
-            drawn = control(Query(), self.evidence, learned.score, self._standing)
-            mine = [d for d in self._standing.all() if d.reviewer == reviewer and d.key in self.evidence.rows_of]
+            learned = self.ranking
+            drawn = self.evidence.control
+            mine = [d for d in self._standing.by(reviewer) if d.key in self.evidence.rows_of]
             return Progress(
                 decided=int(np.isfinite(self._outcome).sum()),
                 total=len(self.evidence.reviewable),
@@ -313,6 +342,15 @@ class ReviewService:
         except KeyError:
             raise InputError(f"The run {self.run.name} has no sample {sample_id!r}; see its samples.parquet.") from None
 
+    def _order(self, query: Query) -> np.ndarray:
+        """The queue's rows, worked out once a ranking; disagreements come and go with every decision."""
+        score = self.ranking.score
+        if query.kind == "disagreements":
+            return order(query, self.evidence, score, self._standing)
+        if query not in self._orders:
+            self._orders[query] = order(query, self.evidence, score, self._standing)
+        return self._orders[query]
+
     def _refresh(self) -> None:
         """Take in what was appended since, by whomever."""
         for number, decision in self.store.decisions(self._last):
@@ -330,6 +368,8 @@ class ReviewService:
         reader who has not seen the decision yet still meets the claim.
         """
         held = self.store.claimed_by_others(reviewer)
+        if self.overlap == 1 and kind != "disagreements":
+            rows = rows[np.isnan(self._outcome[rows])]
         seen: set[Key] = set()
         for row in rows.tolist():
             key = (self.evidence.content[row], self.evidence.labels[row])
@@ -348,7 +388,8 @@ class ReviewService:
 
 
 def _pace(decisions: Sequence[Decision]) -> float | None:
-    """Decisions an hour over the time spent, pauses left out; None where that is not known."""
-    times = sorted(datetime.fromisoformat(decision.time).astimezone(UTC).timestamp() for decision in decisions)
+    """Decisions an hour over the time spent on the last LATELY, pauses left out; None where that is not known."""
+    lately = sorted(decision.time for decision in decisions)[-LATELY:]
+    times = [datetime.fromisoformat(when).timestamp() for when in lately]
     gaps = [later - earlier for earlier, later in pairwise(times) if later - earlier <= PAUSE]
     return len(gaps) / sum(gaps) * 3600 if sum(gaps) > 0 else None

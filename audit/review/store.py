@@ -117,9 +117,15 @@ class ReviewStore:
         return [decision for _, decision in self.decisions()]
 
     def claim(
-        self, contents: Sequence[str], reviewer: str, decided: Sequence[Set[str]], overlap: int, seconds: float
+        self,
+        contents: Sequence[str],
+        reviewer: str,
+        decided: Sequence[Set[str]],
+        overlap: int,
+        seconds: float,
+        most: int | None = None,
     ) -> list[str]:
-        """Reserve pictures for a reviewer for some time; returns those that are not spoken for.
+        """Reserve pictures for a reviewer for some time, the first ``most`` not spoken for (None: all); returns those.
 
         ``decided[i]`` are the reviewers who decided ``contents[i]``; together with those who hold it there may be
         ``overlap``. A reviewer's own claim is renewed.
@@ -128,8 +134,10 @@ class ReviewStore:
         with self._writing() as connection:
             connection.execute(sa.delete(_CLAIMS).where(_CLAIMS.c.expires < now))
             held = self._held(connection, contents)
-            granted = []
+            granted: list[tuple[str, int]] = []
             for content, done in zip(contents, decided, strict=True):
+                if len(granted) == most:
+                    break
                 taken = held.get(content, {})
                 if len((done | set(taken.values())) - {reviewer}) < overlap:
                     mine = (slot for slot, holder in taken.items() if holder == reviewer)
