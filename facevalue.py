@@ -159,8 +159,8 @@ def leaderboard(
 ) -> None:
     """Compare many runs: accuracy with its interval, the published figure, size, speed, calibration, worst group."""
     from audit.jsonsafe import records
+    from audit.leaderboard import leaderboard as rank
     from reports.terminal import print_leaderboard
-    from training.leaderboard import leaderboard as rank
 
     table = rank(runs)
     say({"schema": 1, "runs": records(table)}) if as_json else print_leaderboard(table)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 import pandas as pd
 from rich.console import Console
@@ -18,9 +20,17 @@ from audit.summary import summary
 COLOURS = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "green", "unchecked": "dim"}
 
 
+UNBOUNDED = 100_000
+
+
+def console_of(stream: TextIO) -> Console:
+    """As wide as the terminal; into a file or a pipe nothing is wrapped, so that lines can be searched and copied."""
+    return Console(file=stream) if stream.isatty() else Console(file=stream, width=UNBOUNDED)
+
+
 def print_run(run: AuditRun, console: Console | None = None) -> None:
     """Accuracy, findings, classes and groups of a run, every figure with its n."""
-    console = console or Console()
+    console = console or console_of(sys.stdout)
     facts = summary(run)
     accuracy = facts["accuracy"]
     console.print(
@@ -61,18 +71,18 @@ def print_run(run: AuditRun, console: Console | None = None) -> None:
 
 def print_findings(run: AuditRun, console: Console | None = None) -> None:
     """The findings of a run, most severe first."""
-    console = console or Console()
+    console = console or console_of(sys.stdout)
     for finding in run.findings:
         console.print(
             f"[{COLOURS[finding.severity]}]{finding.severity:>9}[/] {finding.code} [bold]{finding.title}[/]",
             highlight=False,
         )
-        console.print(f"{'':>9} {finding.detail}", highlight=False, markup=False)
+        console.print(f"{'':>9} {finding.detail}", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_inspection(found: DataAudit, console: Console | None = None) -> None:
     """What is known of the data: composition, unreadable files, duplicates, representation, stereotypes."""
-    console = console or Console()
+    console = console or console_of(sys.stdout)
     facts = found.json()
     console.print(
         f"[bold]{found.n:,}[/] images of {len(found.classes)} classes: {', '.join(found.classes)}", highlight=False
@@ -99,7 +109,7 @@ def print_inspection(found: DataAudit, console: Console | None = None) -> None:
 
 def print_comparison(found: Comparison, console: Console | None = None) -> None:
     """Two runs side by side: the whole set, classes and groups, B minus A."""
-    console = console or Console()
+    console = console or console_of(sys.stdout)
     console.print(summary_sentence(found), highlight=False, markup=False)
     for title, frame, names in (
         ("Classes", found.per_class, ("class",)),
@@ -122,14 +132,14 @@ def print_comparison(found: Comparison, console: Console | None = None) -> None:
 
 def print_grades(grades: Iterable[Graded], console: Console | None = None) -> None:
     """Planted faults against found ones."""
-    console = console or Console()
+    console = console or console_of(sys.stdout)
     rows = ((one.fault, str(one.planted), str(one.found), one.where) for one in grades)
     console.print(_table("Planted and found", ("fault", "planted", "found", "where"), rows))
 
 
 def print_queue(service: ReviewService, kind: str, top: int, console: Console | None = None) -> None:
     """The first samples of a review queue and what the review has learned so far."""
-    console = console or Console()
+    console = console or console_of(sys.stdout)
     samples = service.run.samples.set_index("sample_id")
     rows = [
         (name, str(samples.at[name, "label"]), str(samples.at[name, "suggested"]), f"{score:.3f}")
@@ -145,7 +155,7 @@ def print_queue(service: ReviewService, kind: str, top: int, console: Console | 
 
 def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> None:
     """One line a run, best first; a published figure with the interval its number of test images allows."""
-    console = console or Console()
+    console = console or console_of(sys.stdout)
     columns = (
         "run",
         "recipe",
@@ -155,6 +165,8 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
         "published (95%)",
         "weights",
         "MB",
+        "ms an image",
+        "calibration error",
         "worst group",
     )
     rows = []
@@ -168,13 +180,17 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
                 str(row["classes"]),
                 f"{row['n']:,}",
                 _interval(row["accuracy"], row["low"], row["high"]),
-                _percent(published[0]) if published[1] is None else _interval(*published),
+                f"{published[0]:.2%}" if published[1] is None and published[0] else _interval(*published),
                 _number(row["parameters"]),
                 "–" if row["megabytes"] is None else f"{row['megabytes']:.1f}",
+                "–" if row["milliseconds"] is None else f"{row['milliseconds']:.1f}",
+                _number(row["calibration_error"]),
                 worst,
             )
         )
     console.print(_table("Leaderboard", columns, rows))
+    for sentence in table["meaning"].dropna().unique():
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -11,6 +11,7 @@ from reports.figures.comparison import changes, confusion_change, gaps_side_by_s
 from reports.figures.confusion import confusable_pairs, confusion_matrix, per_class, probabilities
 from reports.figures.data import composition, image_quality, label_mix
 from reports.figures.groups import class_by_group, disparities, four_fifths, group_accuracy, group_metric
+from reports.figures.leaderboard import leaderboard
 from reports.figures.saliency import mean_maps
 from reports.figures.theme import empty
 from reports.figures.trust import alike, faithfulness, region_drops, region_shares, region_tells
@@ -33,6 +34,7 @@ __all__ = [
     "group_metric",
     "image_quality",
     "label_mix",
+    "leaderboard",
     "mean_maps",
     "per_class",
     "probabilities",

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from audit.leaderboard import SYSTEMS, TASKS, Published, entry, leaderboard
 from faces.errors import InputError
-from training.leaderboard import SYSTEMS, Published, leaderboard
 from training.recipe import recipe_names
 
+NAMES = ("angry", "happy", "sad", "fear")
 
-def run_folder(folder: Path, recipe: str, right: int, n: int = 100, classes: int = 2) -> Path:
+
+def run_folder(
+    folder: Path, recipe: str, right: int, n: int = 100, classes: int = 2, names: Sequence[str] = NAMES
+) -> Path:
     """A run folder with the files that the leaderboard reads."""
     (folder / "results").mkdir(parents=True)
     (folder / "model").mkdir()
     (folder / "model" / "weights.safetensors").write_bytes(b"0" * 2_000_000)
     card = {"recipe": {"name": recipe}, "figures": {"parameters": 1000}}
     model = {"name": recipe, "path": "/gone", "relative_path": "model", "card": card}
-    names = ["angry", "happy", "sad", "fear"][:classes]
-    (folder / "manifest.json").write_text(json.dumps({"classes": names, "model": model}))
+    (folder / "manifest.json").write_text(json.dumps({"classes": names[:classes], "model": model}))
     (folder / "timing.json").write_text(json.dumps({"inference_s": 0.2}))
     (folder / "results" / "calibration.json").write_text(json.dumps({"ece": 0.04}))
     predicted = ["angry"] * right + ["happy"] * (n - right) + ["angry"]
@@ -54,13 +58,37 @@ def test_runs_are_ranked_within_their_number_of_classes(tmp_path: Path) -> None:
 
 
 def test_a_figure_on_few_images_has_the_interval_it_deserves() -> None:
-    low, high = Published(0.93, 128).interval or (0, 0)
+    claimed = Published(0, 0.93, 128)
+    low, high = claimed.interval or (0, 0)
     assert (low, high) == (pytest.approx(0.8720, abs=1e-3), pytest.approx(0.9628, abs=1e-3))
-    assert Published(0.93).interval is None
+    assert "on 128 images can mean anything from 87.2% to 96.3%" in claimed.meaning()
+    assert Published(0, 0.93).interval is None and "is not told" in Published(0, 0.93).meaning()
 
 
 def test_every_published_figure_belongs_to_a_recipe() -> None:
     assert set(SYSTEMS) <= set(recipe_names())
+    assert set(TASKS.values()) <= set(SYSTEMS)
+
+
+def test_other_recipes_are_held_against_the_best_figure_of_their_task(tmp_path: Path) -> None:
+    found = entry(run_folder(tmp_path / "a", "mine", 90, names=["sad", "happy"]))
+    assert found.published == 0.95 and found.meaning is not None and "System 3" in found.meaning
+
+
+def test_images_that_the_model_was_trained_on_are_left_out(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "a", "mine", 60)
+    samples = pd.read_parquet(run / "samples.parquet")
+    samples["seen_in_training"] = [True] * 50 + [False] * 51
+    samples.to_parquet(run / "samples.parquet")
+    assert entry(run).unseen == pytest.approx(10 / 50)
+
+
+def test_a_run_of_predictions_has_no_model_to_measure(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "a", "mine", 60)
+    manifest = json.loads((run / "manifest.json").read_text()) | {"model": None}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    found = entry(run)
+    assert (found.recipe, found.parameters, found.megabytes) == ("predictions", None, None)
 
 
 def test_folders_that_are_no_runs_are_named(tmp_path: Path) -> None:

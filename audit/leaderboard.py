@@ -1,0 +1,200 @@
+"""Every run's accuracy beside the figure of the system that its task comes from, with the interval each deserves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from audit import intervals
+from faces.errors import InputError
+
+
+@dataclass(frozen=True)
+class Published:
+    """What one of the five student systems says of itself: accuracy 0..1, on how many images of which part, where it
+    says so."""
+
+    system: int
+    accuracy: float
+    images: int | None = None
+    part: str = "test"
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95% Wilson: what that figure can mean on so many images; None where their number is not told."""
+        return None if self.images is None else wilson(round(self.accuracy * self.images), self.images)
+
+    def meaning(self) -> str:
+        """What the figure can and cannot mean, in a sentence."""
+        claim = f"System {self.system}'s {100 * self.accuracy:.4g}%"
+        if self.interval is None:
+            return f"{claim} ({self.part} set): on how many images is not told, so neither is how sure it is."
+        low, high = self.interval
+        return (
+            f"{claim} on {self.images} images can mean anything from {low:.1%} to {high:.1%} (95% interval): it cannot "
+            f"be told from {low + 0.005:.0%}, and another {self.images} images may well give either."
+        )
+
+
+SYSTEMS: dict[str, Published] = {
+    "system-0-cnn": Published(0, 0.93, 128),
+    "system-0-cnn-separable": Published(0, 0.695),
+    "system-0-vgg16": Published(0, 0.51),
+    "system-0-resnet101": Published(0, 0.305),
+    "system-0-efficientnet-b2": Published(0, 0.25),
+    "system-1-vggface": Published(1, 0.7494),
+    "system-1-resnet50": Published(1, 0.653),
+    "system-1-mobilenetv2": Published(1, 0.6823),
+    "system-1-vgg16": Published(1, 0.6808),
+    "system-1-cnn": Published(1, 0.5817),
+    "system-2-cnn": Published(2, 0.6315),
+    "system-2-ensemble": Published(2, 0.6315),
+    "system-2-merged": Published(2, 0.6315),
+    "system-3-cnn-small": Published(3, 0.95),
+    "system-3-cnn-large": Published(3, 0.95),
+    "system-4-cnn": Published(4, 0.611, part="validation"),
+    "system-4-resnet50v2": Published(4, 0.55, part="validation"),
+}
+"""The figure of the student system that a recipe stands for; one that ends in ``-frozen`` shares the other's."""
+
+TASKS: dict[frozenset[str], str] = {
+    frozenset({"happy", "sad", "neutral", "surprise"}): "system-0-cnn",
+    frozenset({"angry", "fear", "happy", "sad", "surprise"}): "system-1-vggface",
+    frozenset({"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"}): "system-2-cnn",
+    frozenset({"happy", "sad"}): "system-3-cnn-small",
+}
+"""The classes of a task and the recipe whose published figure is the best of it: for models of other recipes."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run: how good, how sure, how large, how fast, and for whom it is worst. Nulls where the run does not say.
+
+    ``unseen`` is the accuracy without images whose exact copies the model was trained on; ``augmentation`` what is
+    done to a picture at test time; ``milliseconds`` an image, preprocessing aside, where the audit ran.
+    """
+
+    run: str
+    recipe: str
+    classes: int
+    n: int
+    accuracy: float
+    low: float
+    high: float
+    unseen: float | None
+    published: float | None
+    published_low: float | None
+    published_high: float | None
+    meaning: str | None
+    parameters: int | None
+    megabytes: float | None
+    milliseconds: float | None
+    augmentation: str | None
+    calibration_error: float | None
+    worst_group: str | None
+    worst_group_accuracy: float | None
+
+
+def leaderboard(runs: Sequence[Path | str]) -> pd.DataFrame:
+    """One row a run folder, by the number of classes, best accuracy first; columns are those of Entry.
+
+    Raises InputError where a folder is no finished run.
+    """
+    if not runs:
+        raise InputError("No runs were given; pass the folders that `facevalue audit` wrote.")
+    table = pd.DataFrame([asdict(entry(Path(run))) for run in runs])
+    return table.sort_values(["classes", "accuracy"], ascending=[True, False]).reset_index(drop=True)
+
+
+def entry(run: Path) -> Entry:
+    """A run folder as one row. Raises InputError where it is no finished run."""
+    if not (run / "manifest.json").is_file():
+        raise InputError(
+            f"{run} is not a finished audit run (it has no manifest.json); pass a folder of `facevalue audit`."
+        )
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    samples = pd.read_parquet(run / "samples.parquet")
+    judged = samples[samples["status"] == "ok"]
+    right = judged["label"] == judged["predicted"]
+    low, high = wilson(int(right.sum()), len(judged))
+    model = manifest["model"] or {"name": "predictions"}
+    card = model.get("card") or {}
+    figures = card.get("figures") or {}
+    recipe = (card.get("recipe") or {}).get("name", model["name"])
+    spent = 1000 * _stored(run / "timing.json").get("inference_s", 0.0) / max(1, len(samples))
+    return Entry(
+        run=run.resolve().name,
+        recipe=recipe,
+        classes=len(manifest["classes"]),
+        n=len(judged),
+        accuracy=int(right.sum()) / max(1, len(judged)),
+        low=low,
+        high=high,
+        unseen=_unseen(judged, right),
+        parameters=figures.get("parameters"),
+        megabytes=_megabytes(model, run),
+        milliseconds=spent or None,
+        augmentation=figures.get("test_time_augmentation"),
+        calibration_error=_stored(run / "results" / "calibration.json").get("ece"),
+        **_published(recipe, manifest["classes"]),
+        **_worst_group(run),
+    )
+
+
+def published(recipe: str, classes: Sequence[str]) -> Published | None:
+    """The figure to hold a run against: of its recipe's system, else the best of a system with the same classes."""
+    own = recipe.removesuffix("-frozen")
+    return SYSTEMS.get(own) or SYSTEMS.get(TASKS.get(frozenset(classes), ""))
+
+
+def _published(recipe: str, classes: Sequence[str]) -> dict[str, Any]:
+    told = published(recipe, classes)
+    if told is None:
+        return dict.fromkeys(("published", "published_low", "published_high", "meaning"))
+    low, high = told.interval or (None, None)
+    return {"published": told.accuracy, "published_low": low, "published_high": high, "meaning": told.meaning()}
+
+
+def _unseen(judged: pd.DataFrame, right: pd.Series) -> float | None:
+    if "seen_in_training" not in judged or judged["seen_in_training"].all():
+        return None
+    return float(right[~judged["seen_in_training"].astype(bool)].mean())
+
+
+def _worst_group(run: Path) -> dict[str, Any]:
+    """The group, large enough to judge, with the lowest standardised accuracy; single attributes only."""
+    groups = pd.read_parquet(run / "results" / "groups.parquet", columns=["attribute", "group", "standardised"])
+    single = groups[~groups["attribute"].str.contains(" × ", regex=False)].dropna(subset=["standardised"])
+    if single.empty:
+        return {"worst_group": None, "worst_group_accuracy": None}
+    worst = single.loc[single["standardised"].idxmin()]
+    name = f"{worst['attribute']} {worst['group']}".strip()
+    return {"worst_group": name, "worst_group_accuracy": float(worst["standardised"])}
+
+
+def _megabytes(model: dict[str, Any], run: Path) -> float | None:
+    """Size of the weights file, where the model is still in its place."""
+    relative = model.get("relative_path")
+    places = [Path(place) for place in (model.get("path"), relative and run / relative) if place]
+    for place in places:
+        file = place / "weights.safetensors" if place.is_dir() else place
+        if file.is_file():
+            return file.stat().st_size / 1e6
+    return None
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """95% Wilson interval of ``right`` out of ``n``; 0..1 where n is 0."""
+    if not n:
+        return 0.0, 1.0
+    interval = intervals.wilson(right, n)
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,90 @@
+"""Every served run beside the figure that was published for its task."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import pandas as pd
+from dash import html
+from dash.development.base_component import Component
+
+from audit.leaderboard import leaderboard
+from dashboard.components import shell
+from dashboard.components.charts import graph
+from dashboard.components.tables import Column, table
+from dashboard.state import View
+from reports.words import decimal, known, percent, spaced, span, whole
+
+PATH, TITLE, ICON = "/leaderboard", "Leaderboard", "leaderboard"
+
+
+class Ids(StrEnum):
+    """Components of this page."""
+
+    BODY = "leaderboard-body"
+
+
+def layout(view: View) -> Component:
+    """The served runs, ranked."""
+    lead = "Every served run, how sure its accuracy is, and the figure it is to be held against."
+    return shell.page(TITLE, lead, html.Div(body(view), id=Ids.BODY))
+
+
+def body(view: View) -> Component:
+    """Figure, what published figures can mean, and the table."""
+    from reports import figures
+
+    frame = leaderboard([served.run.folder for served in view.site.served])
+    described = "Accuracy of every run with its interval, beside the published figure"
+    plot = graph("leaderboard", figures.leaderboard(frame, theme=view.theme), describe=described)
+    return html.Div(
+        [
+            shell.section("Accuracy", plot, note="Compare only runs with the same classes and images."),
+            meanings(frame),
+            shell.section("Runs", table(view, PATH, frame, COLUMNS, "Best first within the same number of classes")),
+        ]
+    )
+
+
+def meanings(frame: pd.DataFrame) -> Component:
+    """What each published figure can and cannot mean."""
+    told = frame["meaning"].dropna().unique().tolist()
+    if not told:
+        return html.Div()
+    sentences = html.Ul([html.Li(sentence) for sentence in told], className="plain-list")
+    return shell.section("What the published figures can mean", sentences)
+
+
+def _accuracy(row: dict) -> str:
+    return f"{percent(row['accuracy'])} ({span(row['low'], row['high'])})"
+
+
+def _published(row: dict) -> str:
+    limits = f" ({span(row['published_low'], row['published_high'])})" if known(row["published_low"]) else ""
+    return f"{percent(row['published'], 2)}{limits}"
+
+
+def _worst(row: dict) -> str:
+    worst = row["worst_group_accuracy"]
+    return f"{spaced(row['worst_group'])}: {percent(worst)}" if known(worst) else "–"
+
+
+def _parameters(row: dict) -> str:
+    return f"{row['parameters']:,.0f}" if known(row["parameters"]) else "–"
+
+
+COLUMNS = (
+    Column("run", "Run"),
+    Column("recipe", "Recipe"),
+    Column("classes", "Classes", number=True),
+    Column("n", "Images", lambda row: whole(row["n"]), number=True),
+    Column("accuracy", "Accuracy (95%)", _accuracy, number=True),
+    Column("unseen", "Without training copies", lambda row: percent(row["unseen"]), number=True),
+    Column("published", "Published (95%)", _published, number=True),
+    Column("parameters", "Parameters", _parameters, number=True),
+    Column("megabytes", "MB", lambda row: decimal(row["megabytes"], 1), number=True),
+    Column("milliseconds", "ms an image", lambda row: decimal(row["milliseconds"], 1), number=True),
+    Column("calibration_error", "Calibration error", lambda row: decimal(row["calibration_error"]), number=True),
+    Column("worst_group_accuracy", "Worst group, standardised", _worst),
+)
+REGIONS = {Ids.BODY: body}
