@@ -13,6 +13,8 @@ from reports.words import decimal, images, listed, percent, points, signed_span,
 
 BASELINES = {"random": "a random map", "blob": "a blob in the middle"}
 """What every method must beat."""
+FEWEST = 5
+"""Images of a pair from which on something is said of it."""
 NOT_RUN = "the audit did not run the model again on some images"
 
 
@@ -65,7 +67,7 @@ def randomisation_verdict(table: pd.DataFrame) -> str:
     figures = (
         f"rank correlation {decimal(last['alike'], 2)}, 95% interval {decimal(last['low'], 2)} to "
         f"{decimal(last['high'], 2)}, {images(int(last['n']))}"
-    )
+    ).replace("-", "−")
     if last["low"] >= ALIKE:
         return f"With every weight drawn anew the maps are still alike ({figures}): they do not show what was learned."
     if last["high"] < ALIKE:
@@ -97,12 +99,15 @@ def shortcut_sentence(row: dict) -> str:
 
 def tells(table: pd.DataFrame, first: str, second: str) -> str:
     """``What tells fear from surprise: the mouth``, from one pair of ``results/saliency_pairs``."""
+    n = int(table["n"].iloc[0])
+    if n < FEWEST:
+        return f"What tells {first} from {second} could not be checked, because only {images(n)} were looked at."
     ranked = table[table["region"] != "background"].sort_values("effect", ascending=False, kind="stable")
     best, after = ranked.iloc[0], ranked.iloc[1]
     if not best["effect"] > CHOSEN * (best["effect"] - best["low"]):
-        return f"No region for certain tells {first} from {second}: the intervals of all hold zero."
+        return f"No region tells {first} from {second} for certain, as widely as the best of seven must be judged."
     times = f", {best['effect'] / after['effect']:.1f} times the {after['region']}" if after["effect"] > 0 else ""
     return (
         f"What tells {first} from {second} for this model: the {best['region']}{times} (95% interval of its effect "
-        f"{decimal(best['low'], 2)} to {decimal(best['high'], 2)}, {images(int(best['n']))})."
+        f"{decimal(best['low'], 2)} to {decimal(best['high'], 2)}, {images(n)})."
     )

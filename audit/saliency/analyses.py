@@ -14,6 +14,8 @@ from audit.sentences import images, percent, points, whole
 
 ALIKE = 0.5
 """Maps whose rank correlation stays above this did not change much."""
+LINKS = {"FV-S001": "/shortcuts", "FV-S005": "/regions"}
+"""Where the evidence of a finding is, if not on the page about trust."""
 TELLING = 5
 """So many pairs' telling regions become findings."""
 CHOSEN = 1.37
@@ -35,7 +37,7 @@ def _place_findings(run: AuditRun) -> list[Finding]:
             f"Regions and shortcuts could not be checked, because the maps of {height}x{width} places are coarser than "
             f"{COARSEST}x{COARSEST}; name a layer of finer maps with --cam-layer."
         )
-        return [Finding("FV-S001", "unchecked", "Regions and shortcuts could not be checked", reason, "/saliency")]
+        return [Finding("FV-S001", "unchecked", "Regions and shortcuts could not be checked", reason, "/shortcuts")]
     return [*_shortcuts(run), *_telling(run)]
 
 
@@ -52,8 +54,7 @@ def _shortcuts(run: AuditRun) -> list[Finding]:
             f"surroundings lowers the probability of {name} by {points(worst['drop'])} (95% interval "
             f"{100 * worst['low']:.0f} to {100 * worst['high']:.0f}, {images(int(worst['n']))})."
         )
-        grouped = not worst["cluster"].endswith("a spot")
-        link = f"/saliency?{urlencode({'map_cluster': worst['cluster']} if grouped else {'predicted': name})}"
+        link = f"/shortcuts?{urlencode({'predicted': name})}"
         found.append(Finding("FV-S001", "high", f"A shortcut for {name}, {side_of(worst)}", detail, link))
     return found
 
@@ -83,7 +84,7 @@ def _telling(run: AuditRun) -> list[Finding]:
             f"{best['effect']:.2f} off the log-odds of the label (95% interval {best['low']:.2f} to "
             f"{best['high']:.2f}, {images(int(best['n']))})."
         )
-        link = f"/saliency?{urlencode({'label': first, 'predicted': second})}"
+        link = f"/regions?{urlencode({'class': first})}"
         found.append(
             Finding("FV-S005", "info", f"{first.capitalize()} or {second}: the {best['region']}", detail, link)
         )
@@ -106,7 +107,7 @@ def _faithfulness(run: AuditRun) -> list[Finding]:
         f"of the picture ({best['gain']:.3f} at best against {blob:.3f}, difference 95% interval "
         f"{best['over_blob_low']:.3f} to {best['over_blob_high']:.3f}, {images(int(best['n']))})."
     )
-    return [Finding("FV-S002", "medium", "Maps that tell no more than a blob", detail, "/saliency")]
+    return [Finding("FV-S002", "medium", "Maps that tell no more than a blob", detail, "/trust")]
 
 
 def _randomisation(run: AuditRun) -> list[Finding]:
@@ -121,7 +122,7 @@ def _randomisation(run: AuditRun) -> list[Finding]:
         f"{last['low']:.2f} to {last['high']:.2f}, {images(int(last['n']))}): they show the pictures or the network's "
         "build, not what it learned."
     )
-    return [Finding("FV-S003", "high", "Maps do not depend on what was learned", detail, "/saliency")]
+    return [Finding("FV-S003", "high", "Maps do not depend on what was learned", detail, "/trust")]
 
 
 def _stability(run: AuditRun) -> list[Finding]:
@@ -136,12 +137,12 @@ def _stability(run: AuditRun) -> list[Finding]:
         f"After {what} a picture's map is hardly the same (rank correlation {worst['alike']:.2f}, 95% interval "
         f"{worst['low']:.2f} to {worst['high']:.2f}, {whole(worst['n'])} pictures)."
     )
-    return [Finding("FV-S004", "low", "Maps that change with small changes", detail, "/saliency")]
+    return [Finding("FV-S004", "low", "Maps that change with small changes", detail, "/trust")]
 
 
 def _unchecked(code: str, what: str) -> Finding:
     reason = f"{what} could not be checked, because the audit was told not to run the model again on some images."
-    return Finding(code, "unchecked", f"{what}: not checked", reason, "/saliency")
+    return Finding(code, "unchecked", f"{what}: not checked", reason, LINKS.get(code, "/trust"))
 
 
 def _table(run: AuditRun, name: str) -> pd.DataFrame | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from dashboard.state import View
 from faces.dataset import UNREADABLE
 from reports.saliency_words import method_title
 
-CALLED = {PREDICTED: "the predicted class", LABEL: "the label"}
+CALLED = {PREDICTED: "predicted class", LABEL: "label"}
 CLASS_COLOURS = (
     "#d55e00",
     "#009e73",
@@ -57,7 +58,7 @@ class Look:
     @property
     def words(self) -> str:
         """The target in words: ``the label``, ``sad``, ``sad minus the label``."""
-        return " minus ".join(CALLED.get(part, part) for part in self.target.split(MINUS))
+        return " minus ".join(_called(part) for part in self.target.split(MINUS))
 
     def sentence(self, limit: float | None = None) -> str:
         """What is drawn and how it was scaled, in words; ``limit`` is the raw value that all maps are scaled to."""
@@ -66,9 +67,13 @@ class Look:
         shared = f" ({limit:.3g}, the 99th percentile of the run's peaks)" if limit is not None else ""
         span = "its own largest value" if self.scaling == OWN else f"one limit for all{shared}"
         if self.contrast:
-            first, second = (CALLED.get(part, part) for part in self.target.split(MINUS, 1))
+            first, second = (_called(part) for part in self.target.split(MINUS, 1))
             return f"{self.title}: blue spoke for {first}, orange for {second}; each map is scaled to {span}."
         return f"{self.title} for {self.words}, negative evidence cut off; each map is scaled to {span}."
+
+
+def _called(target: str) -> str:
+    return f"the {CALLED[target]}" if target in CALLED else target
 
 
 def titled(methods: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -254,7 +259,7 @@ def _page_link(view: View, path: str, found: Found, number: int, words: str, rel
 
 def share(value: object) -> str:
     """``0.523`` as ``52%``; nothing where it is unknown."""
-    return f"{100 * float(value):.0f}%" if isinstance(value, int | float) and math.isfinite(value) else ""
+    return f"{100 * float(value):.0f}%" if isinstance(value, Real) and math.isfinite(value) else ""
 
 
 def _word(value: object) -> str:

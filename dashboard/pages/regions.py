@@ -78,7 +78,7 @@ def _pairs(view: View) -> Component:
     parts = []
     for (first, second), rows in found.groupby(["class_a", "class_b"], sort=False):
         if wanted in (None, first, second):
-            figure = graph(f"tells-{first}-{second}", figures.region_tells(rows, theme=view.theme))
+            figure = graph(f"tells-{first}-{second}", figures.region_tells(rows.dropna(), theme=view.theme))
             contrast = view.href("/saliency", label=f"{first},{second}", target=first, minus=second)
             link = html.A(f"Maps of {first} against {second}", href=contrast)
             words = html.P([tells(rows, str(first), str(second)), " ", link], className="note")

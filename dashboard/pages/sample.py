@@ -19,7 +19,7 @@ from dashboard.components.gallery import Look
 from dashboard.media import MINUS, OWN
 from dashboard.neighbours import nearest
 from dashboard.pages import sample_maps
-from dashboard.selection import neighbours_in_order
+from dashboard.selection import SHARE, neighbours_in_order
 from dashboard.state import View
 from faces.errors import InputError
 from reports import figures
@@ -52,16 +52,25 @@ def body(view: View) -> Component:
         [summary(sample), html.Span(sample_id, className="sample-id")],
         *gallery.pictures_notice(view),
         steps(view, row),
-        html.Div([sample_maps.picture(view, look, summary(sample)), evidence(view, sample, row)], className="two"),
-        *(about_maps(view, sample, look) if look.method and isinstance(sample["predicted"], str) else []),
+        html.Div([html.Div(pictures(view, sample, look)), evidence(view, sample, row)], className="two"),
+        *(about_maps(view, sample, look) if _has_maps(sample, look) else []),
         neighbours(view, row, look),
     )
 
 
+def pictures(view: View, sample: pd.Series, look: Look) -> list[Component]:
+    """The large picture, and the methods side by side."""
+    large = sample_maps.picture(view, look, summary(sample))
+    return [large, *([sample_maps.methods(view, look)] if _has_maps(sample, look) else [])]
+
+
+def _has_maps(sample: pd.Series, look: Look) -> bool:
+    return look.method is not None and isinstance(sample["predicted"], str)
+
+
 def about_maps(view: View, sample: pd.Series, look: Look) -> list[Component]:
-    """Methods and classes side by side, regions, and how far maps can be trusted."""
+    """Classes side by side, regions, and how far maps can be trusted."""
     return [
-        sample_maps.methods(view, look),
         classes(view, sample, look),
         sample_maps.regions(view, sample, look),
         sample_maps.trust(view),
@@ -98,7 +107,7 @@ def evidence(view: View, sample: pd.Series, row: int) -> Component:
     figure = figures.probabilities(view.run.probabilities[row], tuple(view.run.classes), label, theme=view.theme)
     names = [
         *FIRST,
-        *[name for name in sample.index if name not in (*FIRST, *HIDDEN) and not name.startswith("votes_")],
+        *[name for name in sample.index if name not in (*FIRST, *HIDDEN) and not name.startswith(("votes_", SHARE))],
     ]
     facts = [(name.replace("_", " "), text) for name in names if name in sample and (text := _fact(sample[name]))]
     return html.Div(

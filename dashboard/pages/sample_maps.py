@@ -107,7 +107,8 @@ def methods(view: View, look: Look) -> Component:
     more = [html.P(f"Other methods cannot be computed. {reason}", className="note")] if reason else []
     return shell.section(
         "Methods side by side",
-        exportable("methods", html.Div(tiles, className="row-of-faces wide-faces")),
+        exportable("methods", html.Div(tiles, className="row-of-faces")),
+        export_buttons("methods"),
         *([_offers(view, asked, waiting)] if waiting else []),
         *more,
         note=note,

@@ -8,6 +8,7 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
+from audit.saliency.analyses import side_of
 from dashboard import atlas
 from dashboard.atlas import Side
 from dashboard.components import controls, gallery, shell
@@ -81,9 +82,12 @@ def suspicions(view: View) -> Component:
 
 def _suspicion(view: View, row: dict) -> Component:
     """One place: verdict, link to its images, examples."""
-    mark = html.Span("shortcut" if row["is_shortcut"] else "harmless", className="badge")
+    real = bool(row["is_shortcut"])
+    mark = html.Span("shortcut" if real else "no shortcut", className="badge shortcut" if real else "badge")
     href = view.href("/saliency", shortcut=row["number"])
-    head = html.H3([f"Predicted {row['class']}: {row['cluster']}", mark, html.A("its images", href=href)])
+    group = f"group {row['cluster']}" if not str(row["cluster"]).endswith("a spot") else "a spot"
+    place = f"Predicted {row['class']}: {group} {side_of(pd.Series(row))}"
+    head = html.H3([place, mark, html.A("its images", href=href)])
     words = html.P(shortcut_sentence(row), className="note")
     examples = list(row["examples"])[:EXAMPLES]
     labels = view.run.samples["label"]

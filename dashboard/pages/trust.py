@@ -74,7 +74,7 @@ def randomisation(view: View) -> Component:
     title, found = "Do the maps depend on what was learned?", result(view.run, "randomisation")
     if found is None:
         return _missing(view, title)
-    names = [f"{_share(row)}, down to {row['layer'] or 'the input'}" for row in found.to_dict("records")]
+    names = [_share(level) for level in found["level"]]
     note = "Layers are drawn anew from the output towards the input (Adebayo et al. 2018): maps should become others."
     return shell.section(
         title,
@@ -84,8 +84,8 @@ def randomisation(view: View) -> Component:
     )
 
 
-def _share(row: dict) -> str:
-    return f"{percent(row['level'], 0)} of the layers" if row["level"] else "the last layer"
+def _share(level: float) -> str:
+    return "the last layer" if level == 0 else "every layer" if level == 1 else f"{percent(level, 0)} of the layers"
 
 
 def stability(view: View) -> Component:

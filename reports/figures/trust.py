@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -30,7 +31,7 @@ def faithfulness(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     blob = frame.loc[frame["method"] == "blob", "gain"]
     if len(blob):
         traces.append(upright(look, float(blob.iloc[0]), len(frame), "the blob's gain"))
-    return _rows(look, traces, names, "faithfulness", "probability gained, with 95% interval", 110)
+    return _rows(look, traces, names, "faithfulness", "probability gained, with 95% interval")
 
 
 def alike(names: Sequence[str], frame: pd.DataFrame, theme: str = "light") -> go.Figure:
@@ -40,8 +41,9 @@ def alike(names: Sequence[str], frame: pd.DataFrame, theme: str = "light") -> go
     look = theme_named(theme)
     marks = _marks(look.first, "diamond", 0, "rank correlation", names, frame[["alike", "low", "high"]], decimal)
     lines = [upright(look, 0, len(frame))]
-    figure = _rows(look, [*lines, marks], names, "alike", "rank correlation of the maps, 1 is the same", 80)
-    return figure.update_layout(showlegend=False, xaxis_range=[-1.05, 1.05])
+    figure = _rows(look, [*lines, marks], names, "alike", "rank correlation of the maps, 1 is the same", legend=False)
+    least = float(np.nanmin([*frame["low"], *frame["alike"], 0]))
+    return figure.update_layout(xaxis_range=[max(-1.0, least) - 0.05, 1.05])
 
 
 def region_shares(
@@ -73,7 +75,7 @@ def region_shares(
             {"type": "scatter", "mode": "markers", "x": compared, "y": rows, "name": usual_name, "hoverinfo": "skip",
              "marker": {"symbol": "circle", "size": 9, "color": look.pale, "line": {"width": 1, "color": look.text}}}
         )  # fmt: skip
-    return _rows(look, traces, regions, "region_shares", "share of the map's positive part", 100, ".0%", "tozero")
+    return _rows(look, traces, regions, "region_shares", "share of the map's positive part", ".0%", "tozero")
 
 
 def region_drops(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
@@ -86,9 +88,8 @@ def region_drops(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     look = theme_named(theme)
     names = frame["region"].tolist()
     marks = _marks(look.first, "diamond", 0, "fall", names, frame[["drop", "low", "high"]], _points)
-    figure = _rows(look, [upright(look, 0, len(frame)), marks], names, "region_drops",
-                   "fall of the label's probability when the region is blurred", 80, ".0%")  # fmt: skip
-    return figure.update_layout(showlegend=False)
+    return _rows(look, [upright(look, 0, len(frame)), marks], names, "region_drops",
+                 "fall of the label's probability when the region is blurred", ".0%", legend=False)  # fmt: skip
 
 
 def region_tells(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
@@ -101,9 +102,8 @@ def region_tells(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     look = theme_named(theme)
     names = frame["region"].tolist()
     marks = _marks(look.first, "diamond", 0, "effect", names, frame[["effect", "low", "high"]], decimal)
-    figure = _rows(look, [upright(look, 0, len(frame)), marks], names, "region_tells",
-                   "log-odds taken off the label by blurring the region", 80)  # fmt: skip
-    return figure.update_layout(showlegend=False)
+    return _rows(look, [upright(look, 0, len(frame)), marks], names, "region_tells",
+                 "log-odds taken off the label by blurring the region", legend=False)  # fmt: skip
 
 
 def _points(value: float | None) -> str:
@@ -144,9 +144,9 @@ def _rows(
     names: Sequence[str],
     figure: str,
     words: str,
-    room: int,
     tickformat: str = "",
     rangemode: str = "normal",
+    legend: bool = True,
 ) -> go.Figure:
     xaxis = {"zeroline": False, "rangemode": rangemode, "fixedrange": True, **title(words)}
     if tickformat:
@@ -154,8 +154,10 @@ def _rows(
     return drawn(
         look,
         traces,
-        height=room + ROW * len(names),
+        height=(105 if legend else 65) + ROW * len(names),
         meta={"figure": figure},
         xaxis=xaxis,
         yaxis={**row_axis([shown(name) for name in names]), "fixedrange": True},
+        showlegend=legend,
+        margin={"l": 10, "r": 20, "t": 40 if legend else 8, "b": 10},
     )
