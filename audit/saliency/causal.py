@@ -40,8 +40,8 @@ class Withdrawn:
         return self.drop >= REAL and self.low > 0
 
 
-def without_regions(classifier: Classifier, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities float32 (N, K) of images as they are, and (R, N, K) with each of REGIONS blurred away."""
+def without_regions(classifier: Classifier, pixels: np.ndarray) -> np.ndarray:
+    """Probabilities float32 (R, N, K) of images with each of REGIONS blurred away."""
     soft = masks(*pixels.shape[1:3])
     soft = np.stack([cv2.GaussianBlur(mask, (0, 0), max(pixels.shape[1:3]) / 48) for mask in soft])[..., None]
     smooth = blurs(pixels)
@@ -49,13 +49,13 @@ def without_regions(classifier: Classifier, pixels: np.ndarray) -> tuple[np.ndar
     for region, mask in enumerate(soft):
         mixed = np.round(pixels * (1 - mask) + smooth * mask).astype(np.uint8)
         found[region] = probabilities(classifier, mixed)
-    return probabilities(classifier, pixels), found
+    return found
 
 
-def withdraw(classifier: Classifier, cluster: Cluster, pixels: np.ndarray) -> Withdrawn:
+def withdraw(classifier: Classifier, cluster: Cluster, pixels: np.ndarray, before: np.ndarray) -> Withdrawn:
     """Fill the place that a cluster looks at outside the face from its surroundings, and ask the model again.
 
-    ``pixels`` uint8 (N, height, width, C) are images of the cluster.
+    ``pixels`` uint8 (N, height, width, C) are images of the cluster, ``before`` (N, K) their probabilities as they are.
     """
     height, width = pixels.shape[1:3]
     where = place(cluster)
@@ -65,7 +65,7 @@ def withdraw(classifier: Classifier, cluster: Cluster, pixels: np.ndarray) -> Wi
     radius = max(2, max(height, width) // 16)
     filled = np.stack([cv2.inpaint(image, mask, radius, cv2.INPAINT_TELEA).reshape(image.shape) for image in pixels])
     k = classifier.labels.index(cluster.predicted)
-    before, after = probabilities(classifier, pixels), probabilities(classifier, filled)
+    after = probabilities(classifier, filled)
     fall = (before[:, k] - after[:, k]).astype(np.float64)
     error = 1.96 * fall.std(ddof=1) / np.sqrt(len(fall)) if len(fall) > 1 else np.inf
     lost = float(((before.argmax(axis=1) == k) & (after.argmax(axis=1) != k)).mean())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audit.saliency.tap import device_of, evaluating
+from audit.saliency.tap import device_of, evaluating, laid_out, taken
 from models.classifier import Classifier
 
 STEPS = 6
@@ -43,26 +43,38 @@ def area(curve: np.ndarray) -> np.ndarray:
     return np.trapezoid(curve.astype(np.float64), dx=1 / (curve.shape[1] - 1), axis=1)
 
 
-def insertion_deletion(classifier: Classifier, pixels: np.ndarray, maps: np.ndarray, targets: np.ndarray) -> Curves:
+def insertion_deletion(
+    classifier: Classifier, pixels: np.ndarray, maps: np.ndarray, targets: np.ndarray, ends: np.ndarray | None = None
+) -> Curves:
     """Curves of every image for its target class (Petsiuk et al. 2018).
 
     ``pixels`` uint8 (N, height, width, C), ``maps`` raw (N, h, w), enlarged smoothly; ``targets`` (N,) class positions.
-    Ties of a map are broken from the top left.
+    Ties of a map are broken from the top left. ``ends`` are what ``ends_of`` gives, which is the same for every map.
     """
     height, width = pixels.shape[1:3]
-    order = ranks(maps, height, width)
+    ends = ends_of(classifier, pixels, targets) if ends is None else ends
     device = device_of(classifier.network)
-    image = _places_last(classifier, classifier.preprocessing.tensor(pixels)).to(device)
-    blurred = _places_last(classifier, classifier.preprocessing.tensor(blurs(pixels))).to(device)
-    order_here = torch.from_numpy(order).to(device)
-    limits = torch.arange(STEPS + 1, device=device) * (height * width / STEPS)
-    found = []
-    for first, second in ((image, blurred), (blurred, image)):
-        found.append(_curve(classifier, first, second, order_here, limits, targets))
-    return Curves(*found)
+    order = torch.from_numpy(ranks(maps, height, width)).to(device)
+    image, blurred = (
+        _places_last(classifier, classifier.preprocessing.tensor(images)).to(device)
+        for images in (pixels, blurs(pixels))
+    )
+    limits = torch.arange(1, STEPS, device=device) * (height * width / STEPS)
+    deleted = _between(classifier, image, blurred, order, limits, targets)
+    inserted = _between(classifier, blurred, image, order, limits, targets)
+    return Curves(
+        np.concatenate([ends[0][:, None], deleted, ends[1][:, None]], axis=1),
+        np.concatenate([ends[1][:, None], inserted, ends[0][:, None]], axis=1),
+    )
 
 
-def _curve(
+def ends_of(classifier: Classifier, pixels: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """float32 (2, N): probability of each target for the image as it is, and for all of it blurred."""
+    row = np.arange(len(targets))
+    return np.stack([probabilities(classifier, images)[row, targets] for images in (pixels, blurs(pixels))])
+
+
+def _between(
     classifier: Classifier, kept: Tensor, put: Tensor, order: Tensor, limits: Tensor, targets: np.ndarray
 ) -> np.ndarray:
     """float32 (N, S): probability of each target where pixels of rank below each limit come from ``put``."""
@@ -134,8 +146,7 @@ def probabilities(classifier: Classifier, pixels: np.ndarray) -> np.ndarray:
     found = []
     with torch.no_grad(), evaluating(classifier.network):
         for start in range(0, len(pixels), BATCH):
-            inputs = classifier.preprocessing.tensor(pixels[start : start + BATCH])
-            outputs = classifier.network(inputs.to(device_of(classifier.network)))
+            outputs = classifier.network(taken(classifier, pixels[start : start + BATCH]))
             found.append(classifier.logits(outputs).softmax(dim=1).cpu().numpy())
     return np.concatenate(found)
 
@@ -169,4 +180,6 @@ def _places_last(classifier: Classifier, inputs: Tensor) -> Tensor:
 
 
 def _as_taken(classifier: Classifier, inputs: Tensor) -> Tensor:
-    return inputs.permute(0, 2, 3, 1).contiguous() if classifier.preprocessing.layout == "NHWC" else inputs
+    if classifier.preprocessing.layout == "NHWC":
+        return inputs.permute(0, 2, 3, 1).contiguous()
+    return laid_out(classifier, inputs)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from audit.saliency.registry import MINUS, available, method
-from audit.saliency.tap import device_of, evaluating, tapped
+from audit.saliency.tap import device_of, evaluating, laid_out, tapped
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from models.classifier import Classifier
@@ -70,7 +70,7 @@ def _stored(name: str) -> Explainer:
 
     def explain(classifier: Classifier, inputs: Tensor, weights: Tensor, seed: int) -> Tensor:
         with torch.no_grad():
-            tap, logits = tapped(classifier, inputs)
+            tap, logits = tapped(classifier, laid_out(classifier, inputs))
             gradient = tap.gradient(logits, weights).float().unsqueeze(1)
             found: Tensor = maps_of(tap.grid.float(), gradient)[:, 0]
             return found

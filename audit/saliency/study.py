@@ -132,7 +132,7 @@ def _write_shortcuts(study: Study, clusters: tuple[shortcuts.Cluster, ...]) -> N
     rows = []
     for one in (*shortcuts.suspicions(clusters), *marked):
         chosen = study.spread(one.rows, causal.MOST)
-        found = causal.withdraw(study.classifier, one, study.pixels(chosen))
+        found = causal.withdraw(study.classifier, one, study.pixels(chosen), study.run.probabilities[chosen])
         examples = study.run.samples["sample_id"].iloc[chosen[:12]].tolist()
         rows.append(
             (one.predicted, one.name, len(one.rows), one.background, one.purity, found.n, found.drop, found.low,
@@ -150,7 +150,7 @@ def _write_ablation(study: Study) -> None:
     chosen = np.concatenate([study.spread(np.flatnonzero(study.label == k), each) for k in range(len(classes))])
     if not len(chosen):
         return
-    before, after = causal.without_regions(study.classifier, study.pixels(chosen))
+    before, after = study.run.probabilities[chosen], causal.without_regions(study.classifier, study.pixels(chosen))
     label, row = study.label[chosen], np.arange(len(chosen))
     rows = []
     for name, which in _by_class(label, classes):
@@ -191,12 +191,13 @@ def _write_faithfulness(study: Study) -> None:
     pixels, targets = study.pixels(rows), study.predicted[rows].astype(np.int64)
     candidates = {name: atlas.target_maps(study.run, rows, "predicted", name) for name in study.run.saliency_methods}
     candidates |= faithfulness.baselines(len(rows), pixels.shape[1], pixels.shape[2], study.seed)
+    ends = faithfulness.ends_of(study.classifier, pixels, targets)
     curves: dict[str, faithfulness.Curves] = {}
     roads: dict[str, np.ndarray] = {}
     for name, maps in candidates.items():
         twin = next((other for other in curves if _same_order(candidates[other], maps)), None)
         curves[name] = (
-            curves[twin] if twin else faithfulness.insertion_deletion(study.classifier, pixels, maps, targets)
+            curves[twin] if twin else faithfulness.insertion_deletion(study.classifier, pixels, maps, targets, ends)
         )
         roads[name] = roads[twin] if twin else faithfulness.road(study.classifier, pixels, maps, targets)
     table = []

@@ -144,7 +144,11 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 def taken(classifier: Classifier, pixels: np.ndarray) -> Tensor:
     """Inputs of uint8 (N, height, width, C) where the network is, in the memory order in which it runs fastest."""
-    inputs = classifier.preprocessing.tensor(pixels).to(device_of(classifier.network))
+    return laid_out(classifier, classifier.preprocessing.tensor(pixels).to(device_of(classifier.network)))
+
+
+def laid_out(classifier: Classifier, inputs: Tensor) -> Tensor:
+    """What the network takes, in the memory order in which it runs fastest."""
     return inputs.to(memory_format=torch.channels_last) if bears_channels_last(classifier) else inputs
 
 

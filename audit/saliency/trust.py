@@ -30,9 +30,12 @@ def cascading_randomisation(
 
     Layers are drawn anew from the output towards the input (Adebayo et al. 2018). Alike is Spearman's rank correlation
     with the map of the trained model: 1 is the same, 0 is unrelated. A map that stays alike does not show the model.
+    No levels for a network without weights.
     """
     original = explain_pixels(classifier, pixels, method, targets)
     layers = weighted_layers(classifier.network)
+    if not layers:
+        return (), np.empty((0, len(pixels)))
     network = copy.deepcopy(classifier.network)
     randomised = replace(classifier, network=network)
     names, alike, done = [], [], 0

@@ -111,7 +111,8 @@ def test_ranks_put_the_largest_first_and_break_ties_from_the_top_left() -> None:
 def test_blurring_a_region_costs_what_lies_there() -> None:
     images = np.random.default_rng(0).integers(0, 60, (5, 48, 48, 1), dtype=np.uint8)
     images[:, 34:41, 16:32] = 255
-    before, after = causal.without_regions(looking(slice(35, 40), slice(18, 30)), images)
+    found = looking(slice(35, 40), slice(18, 30))
+    before, after = probabilities(found, images), causal.without_regions(found, images)
     drop = (before[None] - after)[:, :, 3].mean(axis=1)
     assert REGIONS[drop.argmax()] == "mouth" and drop.max() > 0.1
     assert np.abs(drop[REGIONS.index("forehead")]) < 0.01
@@ -122,7 +123,8 @@ def test_a_place_is_a_shortcut_only_if_the_model_leans_on_it(where: tuple[slice,
     cluster = Cluster("happy", 1, np.arange(6), corner_map(1)[0], 0.9, 1.0)
     images = marked()
     images[:, 20:28, 20:28] = 255
-    found = causal.withdraw(looking(*where), cluster, images)
+    model = looking(*where)
+    found = causal.withdraw(model, cluster, images, probabilities(model, images))
     assert found.is_shortcut is is_shortcut
     assert (found.drop > 0.3) is is_shortcut
     assert found.box[0] > 0.6 and found.box[1] > 0.6 and found.box[2:] == (1.0, 1.0)
@@ -146,6 +148,20 @@ def test_a_map_that_ignores_the_weights_is_caught() -> None:
             module.reset_parameters = lambda: None
     alike = trust.cascading_randomisation(found, pictures(found, 3), "gradcam", ["sad"] * 3)[1]
     assert np.allclose(alike, 1)
+
+
+def test_a_network_without_weights_has_no_levels_to_be_drawn_anew() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.AvgPool2d(8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.body(x).flatten(1)[:, :7]
+
+    found = classifier(Plain(), layer="body")
+    names, alike = trust.cascading_randomisation(found, pictures(found, 2), "gradcam", ["sad"] * 2)
+    assert names == () and alike.shape == (0, 2)
 
 
 def test_layers_that_do_not_say_how_are_drawn_anew_too() -> None:
