@@ -167,10 +167,25 @@ def drawn(side: Side, query: Query) -> Map:
     return Map(mean, contrast, limit)
 
 
-def difference_picture(difference: np.ndarray, shown: np.ndarray) -> str:
-    """A signed map as a data address: grey values, zero where ``shown`` is false."""
+def difference_picture(difference: np.ndarray) -> str:
+    """A signed map as a data address of grey values; zero is 128."""
+    values = np.nan_to_num(difference).astype(np.float32)
+    return _address("image/png", png(Map(values, True, float(np.abs(values).max(initial=0))).grey(THUMBNAIL)))
+
+
+def rings(where: np.ndarray) -> str:
+    """A ring on every place of a map (h, w) that is true, as the data address of an SVG picture."""
+    height, width = where.shape
+    circles = "".join(
+        f'<circle cx="{x + 0.5}" cy="{y + 0.5}" r="0.17" fill="none" stroke="{colour}" stroke-width="{thick}"/>'
+        for y, x in np.argwhere(where)
+        for colour, thick in (("#fff", 0.11), ("#111", 0.05))
+    )
+    size = f'width="{64 * width}" height="{64 * height}" viewBox="0 0 {width} {height}"'
+    return _address("image/svg+xml", f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{circles}</svg>'.encode())
+
+
+def _address(kind: str, content: bytes) -> str:
     import base64
 
-    values = np.where(shown, np.nan_to_num(difference), 0).astype(np.float32)
-    grey = Map(values, True, float(np.nanmax(np.abs(difference), initial=0))).grey(THUMBNAIL)
-    return f"data:image/png;base64,{base64.b64encode(png(grey)).decode()}"
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

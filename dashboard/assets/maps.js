@@ -4,7 +4,7 @@
 
   /* ---- computed on demand: one at a time, so that the server stays free for pictures --------------------------- */
 
-  let line = Promise.resolve();
+  let queue = Promise.resolve();
 
   function begin() {
     for (const image of document.querySelectorAll("img.map[data-src]")) {
@@ -12,7 +12,7 @@
       image.dataset.begun = image.dataset.src;
       image.removeAttribute("src");
       say(image, "waiting …", "waiting");
-      line = line.then(() => compute(image, image.dataset.src));
+      queue = queue.then(() => compute(image, image.dataset.src));
     }
   }
 
@@ -138,11 +138,12 @@
     const place = (inner) => ({ x: inner.left - box.left + MARGIN, y: inner.top - box.top + MARGIN, w: inner.width, h: inner.height });
     const images = [...part.querySelectorAll("img")].filter((image) => image.naturalWidth && getComputedStyle(image).visibility !== "hidden");
     const pictures = await Promise.all(images.map((image) => drawnImage(image, place(image.getBoundingClientRect()))));
+    const shapes = [...part.querySelectorAll(".swatch, .strip, .dot")].map((one, number) => drawnShape(one, place(one.getBoundingClientRect()), number));
     const used = new Set(images.map(filterOf).filter(Boolean));
     const filters = [...used].map((id) => new XMLSerializer().serializeToString(document.getElementById(id)));
     const page = getComputedStyle(document.documentElement).getPropertyValue("--surface").trim() || "#fff";
     const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">` +
-      `<defs>${filters.join("")}</defs><rect width="100%" height="100%" fill="${page}"/>${pictures.join("")}${words(part, place)}</svg>`;
+      `<defs>${filters.join("")}</defs><rect width="100%" height="100%" fill="${page}"/>${pictures.join("")}${shapes.join("")}${words(part, place)}</svg>`;
     return { text, width, height };
   }
 
@@ -155,6 +156,18 @@
     const filter = filterOf(image);
     const look = `opacity="${getComputedStyle(image).opacity}"${filter ? ` filter="url(#${filter})"` : ""}`;
     return `<image x="${x}" y="${y}" width="${w}" height="${h}" preserveAspectRatio="xMidYMid meet" ${look} href="${await dataAddress(image.currentSrc)}"/>`;
+  }
+
+  /* A coloured bar or dot: stops of its gradient, or its one colour. */
+  function drawnShape(one, { x, y, w, h }, number) {
+    const style = getComputedStyle(one);
+    const stops = [...style.backgroundImage.matchAll(/(rgba?\([^)]*\))((?:\s+[\d.]+%)*)/g)];
+    if (!w || !h) return "";
+    const box = `x="${x}" y="${y}" width="${w}" height="${h}" rx="${Math.min(3, h / 2)}"`;
+    if (!stops.length) return `<rect ${box} fill="${style.backgroundColor}"/>`;
+    const marks = stops.flatMap(([, colour, places], index) => (places.trim() ? places.trim().split(/\s+/) : [`${(100 * index) / (stops.length - 1 || 1)}%`])
+      .map((place) => `<stop offset="${place}" stop-color="${colour}"/>`));
+    return `<linearGradient id="bar-${number}">${marks.join("")}</linearGradient><rect ${box} fill="url(#bar-${number})"/>`;
   }
 
   async function dataAddress(address) {
@@ -174,13 +187,25 @@
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       const style = getComputedStyle(node.parentElement);
       if (!node.data.trim() || style.visibility === "hidden" || node.parentElement.closest("button, .pager, .controls")) continue;
-      for (const { text, box } of linesOf(node)) {
-        const { x, y, h } = place(box);
-        lines.push(`<text x="${x}" y="${y + h * 0.78}" font-family="${style.fontFamily.replace(/"/g, "'")}" font-size="${style.fontSize}" ` +
-          `font-weight="${style.fontWeight}" fill="${style.color}">${escaped(text)}</text>`);
-      }
+      const found = linesOf(node);
+      for (const { text, box } of found) lines.push(line(text, place(box), place(box).x, style));
+      if (!found.length) continue;
+      const before = added(node.parentElement, "::before"), after = added(node.parentElement, "::after");
+      if (before) lines.push(line(before, place(found[0].box), place(node.parentElement.getBoundingClientRect()).x, style));
+      if (after) lines.push(line(after, place(found[0].box), place(found[0].box).x + found[0].width, style));
     }
     return lines.join("");
+  }
+
+  function line(text, { y, h }, x, style) {
+    return `<text x="${x}" y="${y + h * 0.78}" font-family="${style.fontFamily.replace(/"/g, "'")}" font-size="${style.fontSize}" ` +
+      `font-weight="${style.fontWeight}" fill="${style.color}" xml:space="preserve">${escaped(text)}</text>`;
+  }
+
+  /* The text that a style puts before or after an element. */
+  function added(element, where) {
+    const content = getComputedStyle(element, where).content;
+    return /^".*"$/.test(content) ? content.slice(1, -1) : "";
   }
 
   function linesOf(node) {
@@ -191,8 +216,8 @@
       const box = range.getBoundingClientRect();
       const last = lines[lines.length - 1];
       if (!box.width) continue;
-      if (last && Math.abs(last.box.top - box.top) < 3) last.text += word[0];
-      else lines.push({ text: word[0], box });
+      if (last && Math.abs(last.box.top - box.top) < 3) { last.text += word[0]; last.width = box.right - last.box.left; }
+      else lines.push({ text: word[0], box, width: box.width });
     }
     return lines;
   }

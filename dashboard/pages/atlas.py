@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 
 import numpy as np
@@ -12,8 +13,10 @@ from audit.saliency.atlas import Difference
 from dashboard import atlas
 from dashboard.atlas import Side
 from dashboard.components import controls, gallery, shell
+from dashboard.components.attributes import data
+from dashboard.components.export import export_buttons, exportable
 from dashboard.components.gallery import Look
-from dashboard.media import LABEL, MINUS, PREDICTED
+from dashboard.media import OWN
 from dashboard.query import Query
 from dashboard.state import View
 from reports.words import decimal, probability, spaced, whole
@@ -53,23 +56,23 @@ def layout(view: View) -> Component:
 
 def look(view: View) -> Look:
     """Method and target; only methods that keep every class can be averaged over cells."""
-    chosen = gallery.look_of(view)
-    whole_sets = [name for name in view.run.saliency_methods if set(view.run.maps(name).targets) >= {*view.run.classes}]
-    method = chosen.method if chosen.method in whole_sets or not whole_sets else whole_sets[0]
-    single = chosen.target if MINUS not in chosen.target or PREDICTED not in chosen.target else PREDICTED
-    return Look(method, single, "own")
+    chosen, whole_sets = gallery.look_of(view), averaged(view)
+    return Look(chosen.method if chosen.method in whole_sets else whole_sets[0], chosen.target, OWN)
+
+
+def averaged(view: View) -> tuple[str, ...]:
+    """The stored methods that keep every class; all of them where none does."""
+    stored = view.run.saliency_methods
+    return tuple(name for name in stored if set(view.run.maps(name).targets) >= {*view.run.classes}) or stored
 
 
 def choices(view: View) -> Component:
     """Method, target, and the two sides of the difference."""
     drawn = look(view)
-    targets = [(PREDICTED, "predicted class"), (LABEL, "label"), *view.run.classes]
-    if drawn.contrast:
-        targets.append((drawn.target, drawn.target.replace(MINUS, " minus ")))
-    methods = gallery.titled(view.run.saliency_methods)
+    methods = gallery.titled(averaged(view))
     first = [
         controls.select("method", "Method", methods, drawn.method, methods[0][0]),
-        controls.select("target", "Map of", targets, drawn.target, PREDICTED),
+        *gallery.target_choices(view, drawn),
         controls.map_display(drawn.contrast),
     ]
     rows = [html.Div(first, className="controls")]
@@ -121,8 +124,10 @@ def difference(view: View) -> Component:
     found = atlas.differ(a, b, str(drawn.method), drawn.target)
     tiles = [_tile(a, drawn, f"A: {a.words()}"), _tile(b, drawn, f"B: {b.words()}")]
     if found.reason is None:
-        tiles += _difference_tiles(a, found)
-    return shell.section(title, html.Div(tiles, className="atlas-tiles"), html.P(verdict(found), className="note"))
+        tiles.append(_difference_tile(a, found))
+    words = f"{drawn.title} of {drawn.words}. {verdict(found)}"
+    part = exportable("difference", html.Div(tiles, className="atlas-tiles"), html.P(words, className="note"))
+    return shell.section(title, part, export_buttons("difference"))
 
 
 def verdict(found: Difference) -> str:
@@ -143,34 +148,33 @@ def verdict(found: Difference) -> str:
 def _tile(side: Side, drawn: Look, words: str) -> Component:
     mean, n = atlas.mean_map(side, str(drawn.method), drawn.target)
     layers = [html.Img(src=atlas.address("face", side), alt=f"Mean face: {words}", className="photo")]
+    caption = f"{words} ({whole(n)} maps)"
     if np.isfinite(mean).all():
         address = atlas.address("map", side, method=drawn.method, target=drawn.target)
-        layers.append(html.Img(src=address, alt="", className="map map-contrast" if drawn.contrast else "map"))
-    return html.Figure([html.Span(layers, className="stack"), html.Figcaption(f"{words} ({whole(n)} maps)")])
+        layers.append(html.Img(src=address, alt="", className=gallery.map_class(drawn)))
+        caption += f", raw means from {mean.min():.3g} to {mean.max():.3g}, scaled to the largest".replace("-", "−")
+    return html.Figure([html.Span(layers, className="stack"), html.Figcaption(caption)])
 
 
-def _difference_tiles(a: Side, found: Difference) -> list[Component]:
-    every = np.ones(found.difference.shape, dtype=bool)
-    parts = (("A minus B", every), ("where p is under 5%", found.p_value < atlas.LEVEL))
-    return [
-        html.Figure(
-            [
-                html.Span(
-                    [
-                        html.Img(src=atlas.address("face", a), alt="", className="photo"),
-                        html.Img(
-                            src=atlas.difference_picture(found.difference, shown),
-                            alt=words,
-                            className="map map-contrast",
-                        ),
-                    ],
-                    className="stack",
-                ),
-                html.Figcaption(f"{words}: blue more in A, orange more in B"),
-            ]
-        )
-        for words, shown in parts
+def _difference_tile(a: Side, found: Difference) -> Component:
+    """A minus B over the mean face of A, with rings where the test finds a difference; values and p on hover."""
+    values = json.dumps({"rows": found.difference.tolist(), "p": found.p_value.tolist()})
+    largest = float(np.abs(found.difference).max())
+    layers = [
+        html.Img(src=atlas.address("face", a), alt="", className="photo"),
+        html.Img(
+            src=atlas.difference_picture(found.difference),
+            alt="A minus B",
+            className="map map-contrast",
+            **data(values=values),
+        ),
+        html.Img(src=atlas.rings(found.p_value < atlas.LEVEL), alt="", className="rings"),
     ]
+    caption = (
+        f"A minus B, in shares of a map's absolute sum: blue more in A, orange more in B, strongest at {largest:.3g}; "
+        "rings where p is under 5% after correction for all places"
+    )
+    return html.Figure([html.Span(layers, className="stack"), html.Figcaption(caption)])
 
 
 def matrix(view: View) -> Component:
@@ -184,12 +188,12 @@ def matrix(view: View) -> Component:
         html.Tr([html.Th(label, scope="row"), *[_cell(view, drawn, counts.confusion, label, name) for name in classes]])
         for label in classes
     ]
-    note = (
-        f"{drawn.title} of {drawn.target.replace(MINUS, ' minus ')}, raw means with negative evidence cut off; each is "
-        "scaled to its own largest value. A click puts a cell on side A, and what was A on side B."
-    )
+    sign = "blue for and orange against" if drawn.contrast else "negative evidence cut off"
+    words = f"{drawn.title} of {drawn.words}, raw means, {sign}; each is scaled to its own largest value."
     table = html.Table([html.Thead(head), html.Tbody(rows)], className="atlas-matrix")
-    return shell.section("Every cell", html.Div(table, className="table-place"), note=note)
+    part = exportable("atlas", html.P(words, className="note"), html.Div(table, className="table-place"))
+    note = "A click puts a cell on side A, and what was A on side B."
+    return shell.section("Every cell", part, export_buttons("atlas"), note=note)
 
 
 def _cell(view: View, drawn: Look, confusion: np.ndarray, label: str, predicted: str) -> Component:
@@ -203,7 +207,7 @@ def _cell(view: View, drawn: Look, confusion: np.ndarray, label: str, predicted:
         html.Img(
             src=atlas.address("map", side, method=drawn.method, target=drawn.target),
             alt="",
-            className="map map-contrast" if drawn.contrast else "map",
+            className=gallery.map_class(drawn),
         ),
     ]
     before = {"b_label": view.query.get("a_label"), "b_predicted": view.query.get("a_predicted")}

@@ -164,7 +164,8 @@ def classes(view: View, sample: pd.Series, look: Look) -> Component:
     scaled = "its own largest value" if look.scaling == OWN else "one limit for all"
     note = f"{look.title} of each class, and what decided between the prediction and the label; scaled to {scaled}."
     row = html.Div([*tiles, *([contrast] if contrast else [])], className="row-of-faces")
-    return shell.section("Every class", exportable("classes", row), export_buttons("classes"), note=note)
+    part = exportable("classes", html.P(note, className="note"), row)
+    return shell.section("Every class", part, export_buttons("classes"))
 
 
 def _class_tile(view: View, sample: pd.Series, look: Look) -> Component:

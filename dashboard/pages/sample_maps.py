@@ -8,6 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from audit.saliency.regions import REGIONS, areas, shares, too_coarse
+from audit.saliency.registry import METHODS
 from dashboard import computed
 from dashboard.components import controls, gallery, shell
 from dashboard.components.attributes import data
@@ -53,10 +54,12 @@ def picture(view: View, look: Look, alt: str) -> Component:
     methods = (*stored, *others)
     choices: list[Component] = []
     if methods:
+        scales = ((OWN, "by itself"), (SHARED, "as all"))
+        scaled = controls.segmented("scaling", "Scaled", scales, look.scaling, OWN)
         choices = [
             controls.select("method", "Method", gallery.titled(methods), look.method, methods[0]),
             *gallery.target_choices(view, look),
-            controls.segmented("scaling", "Scaled", ((OWN, "by itself"), (SHARED, "as all")), look.scaling, OWN),
+            *([scaled] if look.method in stored else []),
             controls.map_display(look.contrast),
         ]
     large = html.Div(stack(view, look, alt, thumbnail=False), className="large")
@@ -101,24 +104,24 @@ def methods(view: View, look: Look) -> Component:
     asked = set(view.query.get("also", "").split(","))
     tiles = [_tile(view, Look(name, look.target, OWN)) for name in (*stored, *(one for one in others if one in asked))]
     waiting = [name for name in others if name not in asked]
-    note = f"For {look.words}; each map is scaled to its own largest value, negative evidence "
-    note += "in orange." if look.contrast else "cut off."
+    words = f"For {look.words}; each map is scaled to its own largest value, negative evidence "
+    words += "in orange." if look.contrast else "cut off."
     reason = computed.unavailable(view.served)
     more = [html.P(f"Other methods cannot be computed. {reason}", className="note")] if reason else []
     return shell.section(
         "Methods side by side",
-        exportable("methods", html.Div(tiles, className="row-of-faces")),
+        exportable("methods", html.P(words, className="note"), html.Div(tiles, className="row-of-faces")),
         export_buttons("methods"),
         *([_offers(view, asked, waiting)] if waiting else []),
         *more,
-        note=note,
     )
 
 
 def _tile(view: View, look: Look) -> Component:
     words = f"{look.title} for {look.words}"
     href = view.href(PATH, view.query, method=look.method)
-    caption = html.Span(look.title, className="caption")
+    every = [] if METHODS[str(look.method)].targeted else [html.Em(" the same for every class")]
+    caption = html.Span([look.title, *every], className="caption")
     return html.A([stack(view, look, words), caption], href=href, className="card small")
 
 

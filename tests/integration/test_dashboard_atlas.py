@@ -83,4 +83,4 @@ def test_the_page_shows_every_cell_that_has_images(site: Site) -> None:
     assert view is not None
     words = str(page.layout(view))
     counts = view.served.counts().confusion
-    assert words.count("face.png") == np.count_nonzero(counts) + 4
+    assert words.count("face.png") == np.count_nonzero(counts) + 3
