@@ -285,6 +285,9 @@ def report(
     favourable: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Add the ratios of being called this.")
     ] = None,
+    remedies: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Explore what would help this class, and what it costs.")
+    ] = None,
     data: Moved = None,
     reviews: Reviews = None,
 ) -> None:
@@ -292,7 +295,10 @@ def report(
     from audit.run import AuditRun
     from reports.fairness_report import write_report
 
-    for path in write_report(AuditRun.open(run), out, faces=faces, data=data, favourable=favourable, reviews=reviews):
+    opened = AuditRun.open(run)
+    for path in write_report(
+        opened, out, faces=faces, data=data, favourable=favourable, reviews=reviews, remedies=remedies
+    ):
         print(path)
 
 

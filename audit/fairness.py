@@ -95,7 +95,7 @@ def _omitted(classes: tuple[str, ...], mix: np.ndarray, kept: np.ndarray) -> lis
 
 def _why_undefined(omitted: list[str], share: float) -> str:
     return (
-        f"fewer than 5 images of {', '.join(omitted)}, which carry {share:.0%} of the reference mix "
+        f"fewer than 5 images of {', '.join(omitted)}, which carry {share:.1%} of the reference mix "
         f"(at most {MAX_OMITTED:.0%} may be left out)"
     )
 

@@ -9,15 +9,13 @@ from audit.counts import CROSS
 
 
 def percent(share: float) -> str:
-    """``41%``; one decimal under 10% and over 90%, where it matters."""
-    digits = 0 if 0.1 <= share <= 0.9 else 1
-    return f"{100 * share:.{digits}f}%"
+    """``41.3%``: one decimal in every sentence, as in every table."""
+    return f"{100 * share:.1f}%"
 
 
 def points(difference: float) -> str:
-    """``15 points`` without a sign; one decimal under ten points."""
-    size = 100 * abs(difference)
-    return f"{size:.0f} points" if size >= 10 else f"{size:.1f} points"
+    """``15.2 points``, without a sign."""
+    return f"{100 * abs(difference):.1f} points"
 
 
 def whole(n: float) -> str:
@@ -36,7 +34,7 @@ def images(n: int) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """``95% interval 60% to 66%``."""
+    """``95% interval 60.1% to 66.0%``."""
     return f"95% interval {percent(low)} to {percent(high)}"
 
 
@@ -73,7 +71,7 @@ def disparity(row: Mapping) -> str:
 def _gap(row: Mapping, n: str) -> str:
     sign = -1 if row["difference"] < 0 else 1
     low, high = sorted((sign * row["difference_low"] * 100, sign * row["difference_high"] * 100))
-    return f"{points(row['difference'])}, 95% interval {low:.0f} to {high:.0f}, {n}"
+    return f"{points(row['difference'])}, 95% interval {low:.1f} to {high:.1f}, {n}"
 
 
 def _undefined(value: object) -> bool:

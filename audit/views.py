@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ from audit.run import AuditRun
 from audit.standardise import Standardised, label_mix, standardised_accuracy
 from audit.terms import Terms
 from faces.emotions import LabelSet
+
+if TYPE_CHECKING:
+    from audit.review.service import ReviewService
 
 RAW, LABEL_MIX, QUALITY = "raw", "label mix", "image quality"
 WITHOUT = "without labels wrong by "
@@ -78,6 +82,19 @@ def views_of(run: AuditRun, decided: Mapping[str, str | None], terms: Terms | No
         found["reviewed decisions"] = wrong_by_decisions(run.samples, decided)
     own = terms or Terms.of(coded, run.manifest.get("options"))
     return group_views(coded, run.samples, run.attributes, found, own)
+
+
+def decided_labels(review: ReviewService) -> dict[str, str | None]:
+    """sample_id -> the label that reviewers settled on, None where it is no face; empty where nothing was decided."""
+    from audit.review.domain import NOT_A_FACE
+
+    ids = review.run.samples["sample_id"]
+    return {
+        ids.iat[row]: None if verdict.label == NOT_A_FACE else verdict.label
+        for key, verdict in review.verdicts().items()
+        if verdict.label is not None
+        for row in review.evidence.rows_of[key]
+    }
 
 
 def evidence_of(

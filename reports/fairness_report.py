@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
+
 from audit.counts import OVERALL, Counts
 from audit.run import AuditRun
+from audit.views import views_of
 from faces.errors import InputError
 from reports.chapters import audited, calibration, confusions, data, fairness, labels, limits, saliency, summary
 from reports.document import Block, Chapter, Document
@@ -35,13 +38,14 @@ class Wanted:
 
     ``faces``: pictures of people, read from ``data`` where the images have moved. ``favourable``: a class whose
     selection rates are compared (Local Law 144). ``reviews``: the database of review decisions, RUN/reviews.sqlite
-    unless named.
+    unless named. ``remedies``: a class for which remedies and their costs are explored.
     """
 
     faces: bool = False
     data: Path | None = None
     favourable: str | None = None
     reviews: str | None = None
+    remedies: str | None = None
 
 
 def write_report(
@@ -53,6 +57,7 @@ def write_report(
     data: Path | None = None,
     favourable: str | None = None,
     reviews: str | None = None,
+    remedies: str | None = None,
 ) -> list[Path]:
     """Write the report's files into folder ``out`` and return their paths.
 
@@ -66,7 +71,8 @@ def write_report(
         raise InputError(f"The format {unknown[0]!r} is not known; use one of {', '.join(FORMATS)}.")
     # The PDF alone needs a browser: it comes last, so that without one the rest is there.
     names.sort(key=lambda name: name == PDF)
-    document = build(run, today or datetime.now(UTC).date().isoformat(), Wanted(faces, data, favourable, reviews))
+    wanted = Wanted(faces, data, favourable, reviews, remedies)
+    document = build(run, today or datetime.now(UTC).date().isoformat(), wanted)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +104,7 @@ def build(run: AuditRun, date: str, wanted: Wanted | None = None) -> Document:
         audited.chapter(run),
         data.chapter(run, overall, by_attribute),
         confusions.chapter(run, overall, gallery),
-        fairness.chapter(run, overall, by_attribute, wanted.favourable),
+        fairness.chapter(run, overall, by_attribute, wanted.favourable, wanted.remedies, _views(run, wanted)),
         calibration.chapter(run),
         saliency.chapter(run),
         labels.chapter(run, wanted.reviews, gallery),
@@ -107,6 +113,12 @@ def build(run: AuditRun, date: str, wanted: Wanted | None = None) -> Document:
         _appendix(run, overall),
     )
     return Document(f"Audit of {_subject(run)}", f"Run {run.name}", date, chapters)
+
+
+def _views(run: AuditRun, wanted: Wanted) -> pd.DataFrame:
+    """The run's views; with those without labels that reviewers found wrong, where decisions are."""
+    decided = labels.decided(run, wanted.reviews)
+    return views_of(run, decided) if decided else run.table("views")
 
 
 def _subject(run: AuditRun) -> str:

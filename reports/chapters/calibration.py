@@ -22,7 +22,7 @@ def chapter(run: AuditRun) -> Chapter:
         reason = Paragraph("Could not be checked, because the run has predictions without probabilities.")
         return Chapter("calibration", "Confidence and calibration", (reason,))
     rows = [
-        [f"{percent(row['low'], 0)} to {percent(row['high'], 0)}", whole(row["n"]),
+        [f"{percent(row['low'])} to {percent(row['high'])}", whole(row["n"]),
          percent(row["confidence"]), percent(row["accuracy"]), span(row["accuracy_low"], row["accuracy_high"])]
         for row in overall.to_dict("records")
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from audit.family import ALPHA, CELL, WIDEST
 from audit.run import AuditRun
 from audit.sentences import of_group
 from reports import figures
-from reports.chapters import selection
+from reports.chapters import remedies, selection, views
 from reports.chapters.confusions import WIDEST_TABLE
 from reports.document import Block, Bullets, Chapter, Figure, Heading, Paragraph, Table, table
 from reports.words import images, known, listed, percent, points, probability, signed, signed_span, spaced, span, whole
@@ -35,10 +35,18 @@ CLEAREST = 5
 """So many of the widest differences in recall are told as sentences; all of them are in report.json."""
 
 
-def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts], favourable: str | None = None) -> Chapter:
+def chapter(
+    run: AuditRun,
+    overall: Counts,
+    by_attribute: dict[str, Counts],
+    favourable: str | None = None,
+    remedied: str | None = None,
+    seen: pd.DataFrame | None = None,
+) -> Chapter:
     """Accuracy of groups, raw and at the same label mix; gaps with intervals and tests; recall by class and group.
 
-    With ``favourable``, a class, also how often each group is predicted to be it.
+    With ``favourable``, a class, also how often each group is predicted to be it; with ``remedied``, a class, what
+    would help it. ``seen`` are the views to show, the run's own unless given.
     """
     if not by_attribute:
         reason = "Groups could not be compared, because the data has no attributes of the people pictured."
@@ -46,9 +54,11 @@ def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts], fav
     notes = run.result("fairness")
     blocks = [*_method(notes, overall)]
     for attribute, counts in by_attribute.items():
-        blocks += _attribute(run, attribute, counts, float(confusion.accuracy(overall.confusion)))
+        blocks += _attribute(run, attribute, counts, float(confusion.accuracy(overall.confusion)), seen)
     blocks += _intersections(run)
     blocks += _weak_slices(run)
+    if remedied is not None:
+        blocks += remedies.section(run, remedied)
     if favourable is not None:
         blocks += selection.section(run, run.classes.names[run.classes.index(favourable)])
     return Chapter("fairness", TITLE, tuple(blocks))
@@ -74,7 +84,9 @@ def _method(notes: dict, overall: Counts) -> list[Block]:
     ]
 
 
-def _attribute(run: AuditRun, attribute: str, counts: Counts, accuracy: float) -> list[Block]:
+def _attribute(
+    run: AuditRun, attribute: str, counts: Counts, accuracy: float, seen: pd.DataFrame | None
+) -> list[Block]:
     groups, ranges, pairs, parts, power = (
         frame[frame["attribute"] == attribute].reset_index(drop=True)
         for frame in map(run.table, ("groups", "ranges", "disparities", "decomposition", "power"))
@@ -94,7 +106,7 @@ def _attribute(run: AuditRun, attribute: str, counts: Counts, accuracy: float) -
     ]
     if len(parts):
         blocks.append(_gaps_table(pairs, parts, power, name))
-    blocks += _views(run, attribute, name)
+    blocks += views.section(run.table("views") if seen is None else seen, attribute)
     if len(counts.classes) <= WIDEST_TABLE:
         blocks.append(_recall_table(counts, name))
     blocks += [
@@ -226,29 +238,6 @@ def _gap(row: pd.Series) -> str:
     return f"{signed(row['difference'])} ({signed_span(row['difference_low'], row['difference_high'])})"
 
 
-def _views(run: AuditRun, attribute: str, name: str) -> list[Block]:
-    """The same groups in other ways, so that a reader sees whether the conclusion moves."""
-    views = run.table("views")
-    mine = views[views["attribute"] == attribute]
-    kinds = mine["view"].drop_duplicates().tolist()
-    if len(mine) < 2:
-        return []
-    cells = {(row["group"], row["view"]): row for row in mine.to_dict("records")}
-    rows = [[group, *(_view(cells.get((group, kind))) for kind in kinds)] for group in mine["group"].drop_duplicates()]
-    note = (
-        "Accuracy, and the gap in points to the largest group. Image quality: the same mix of brightness and sharpness "
-        "for every group. Without labels found wrong: by evidence other than this model's own errors."
-    )
-    heads = ["group", *(f"#{kind}" for kind in kinds)]
-    return [table(f"Does the conclusion move? Accuracy by {name}, looked at in several ways", heads, rows, note)]
-
-
-def _view(row: dict | None) -> str:
-    if row is None or not known(row["value"]):
-        return "not defined"
-    return percent(row["value"]) + (f" ({signed(row['difference'])})" if known(row["difference"]) else "")
-
-
 def _recall_table(counts: Counts, name: str) -> Table:
     recall, right, labelled = confusion.recall(counts.table), counts.correct, counts.labelled
     rows = [
@@ -260,7 +249,7 @@ def _recall_table(counts: Counts, name: str) -> Table:
 
 
 def _share(value: float, right: int, of: int) -> str:
-    return f"{percent(value, 0)} ({whole(right)}/{whole(of)})" if of else "no images"
+    return f"{percent(value)} ({whole(right)}/{whole(of)})" if of else "no images"
 
 
 def _intersections(run: AuditRun) -> list[Block]:

@@ -16,6 +16,7 @@ from audit.review.export import corrected
 from audit.review.service import ReviewService
 from audit.review.store import ReviewStore
 from audit.run import AuditRun
+from audit.views import decided_labels
 from reports.document import Block, Bullets, Chapter, Heading, Paragraph, Table, table
 from reports.faces_shown import Gallery
 from reports.words import decimal, images, percent, spaced, span, whole
@@ -89,6 +90,12 @@ def _reviewed(run: AuditRun, reviews: str | None) -> Iterator[ReviewService | No
         return
     with ReviewStore.open(Path(own) if reviews is None else reviews) as store:
         yield ReviewService(run, store)
+
+
+def decided(run: AuditRun, reviews: str | None = None) -> dict[str, str | None]:
+    """What reviewers settled on, by sample_id; see audit.views.decided_labels. Empty where nobody began a review."""
+    with _reviewed(run, reviews) as service:
+        return {} if service is None else decided_labels(service)
 
 
 def _decided(run: AuditRun, service: ReviewService) -> list[Block]:

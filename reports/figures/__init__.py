@@ -10,6 +10,7 @@ from reports.figures.calibration import confidence, reliability
 from reports.figures.comparison import changes, confusion_change, gaps_side_by_side
 from reports.figures.confusion import confusable_pairs, confusion_matrix, per_class, probabilities
 from reports.figures.data import composition, image_quality, label_mix
+from reports.figures.further import gaps_by_view, trade_offs
 from reports.figures.groups import class_by_group, disparities, four_fifths, group_accuracy, group_metric
 from reports.figures.leaderboard import leaderboard
 from reports.figures.saliency import mean_maps
@@ -29,6 +30,7 @@ __all__ = [
     "empty",
     "faithfulness",
     "four_fifths",
+    "gaps_by_view",
     "gaps_side_by_side",
     "group_accuracy",
     "group_metric",
@@ -42,4 +44,5 @@ __all__ = [
     "region_shares",
     "region_tells",
     "reliability",
+    "trade_offs",
 ]

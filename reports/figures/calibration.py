@@ -64,7 +64,7 @@ def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
 
 def _bin_text(name: str, row: dict) -> str:
     return (
-        f"<b>{shown(name)}</b>, confidence {percent(row['low'], 0)} to {percent(row['high'], 0)}<br>"
+        f"<b>{shown(name)}</b>, confidence {percent(row['low'])} to {percent(row['high'])}<br>"
         f"mean confidence {percent(row['confidence'])}<br>"
         f"accuracy {percent(row['accuracy'])}, {interval(row['accuracy_low'], row['accuracy_high'])}<br>"
         f"n = {whole(row['n'])}"
@@ -87,7 +87,7 @@ def confidence(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
             "name": name,
             "marker": {"color": colour},
             "hovertext": [
-                f"confidence {percent(a, 0)} to {percent(b, 0)}: {whole(number)} {name}"
+                f"confidence {percent(a)} to {percent(b)}: {whole(number)} {name}"
                 for (a, b), number in zip(edges, numbers, strict=True)
             ],
             "hoverinfo": "text",

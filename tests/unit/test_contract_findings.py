@@ -67,7 +67,7 @@ def texts(run: AuditRun) -> dict[str, tuple[str, str]]:
 def test_a_model_that_always_says_the_same_judges_no_label_and_no_group(tmp_path: Path) -> None:
     found = texts(of_scores(tmp_path / "run", np.tile([0.1, 0.1, 0.7, 0.1], (N, 1))))
     assert found["FV-M005"] == (
-        "high", "All 240 images are predicted as happy; 25% are right. Check the weights and the value range of "
+        "high", "All 240 images are predicted as happy; 25.0% are right. Check the weights and the value range of "
         "--input.",
     )  # fmt: skip
     assert found["FV-L001"][0] == "unchecked" and "no better than chance" in found["FV-L001"][1]

@@ -133,7 +133,7 @@ def test_samples_seen_in_training_are_counted() -> None:
     found = {one.code: one for one in model_findings(counts, confusable_pairs(counts), None, samples, True)}
     assert found["FV-M002"].severity == "high"
     assert "trained on 3 images of 8" in found["FV-M002"].detail
-    assert "of the 5 images it has not seen it gets 40% right" in found["FV-M002"].detail
+    assert "of the 5 images it has not seen it gets 40.0% right" in found["FV-M002"].detail
     unknown = {one.code: one for one in model_findings(counts, confusable_pairs(counts), None, samples, False)}
     assert unknown["FV-M002"].severity == "unchecked"
 

@@ -1,4 +1,4 @@
-"""Weak slices are found where they were planted and nowhere else; explorations of thresholds."""
+"""Weak slices are found where they were planted and nowhere else; explorations of remedies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 
 from audit.counts import Coded
 from audit.findings import slice_findings
-from audit.remedies import BEFORE, thresholds_by_group
+from audit.remedies import BEFORE, NEW_LAYER, ONE_THRESHOLD, REWEIGHED, explore, reweighing
+from audit.run import AuditRun
 from audit.slices import clusters, conditions, excess_p, members, weak_slices
 from faces.errors import InputError
 from tests.unit.stats_runs import CLASSES, predictions, run_of
@@ -85,28 +86,48 @@ def test_without_conditions_there_are_no_slices() -> None:
     assert found.empty and slice_findings(found) == []
 
 
-def test_thresholds_by_group_close_the_gap_in_recall_and_say_what_it_costs(tmp_path) -> None:
+def test_remedies_close_the_gap_in_recall_and_say_what_it_costs(tmp_path) -> None:
     table = predictions(1500, 0.2, seed=1)
     run = run_of(table, tmp_path)
-    frame = thresholds_by_group(run, "race", "happy")
-    before = frame[frame["constraint"] == BEFORE].set_index("group")
-    after = frame[frame["constraint"] == "true positive rate parity"].set_index("group")
-    gap = [side["recall"].drop("all").max() - side["recall"].drop("all").min() for side in (before, after)]
-    assert gap[1] < gap[0]
-    assert set(frame["constraint"]) == {
-        BEFORE, "true positive rate parity", "false positive rate parity", "equalized odds", "demographic parity"
-    }  # fmt: skip
-    assert before.loc["all", "n"] == pytest.approx(len(table) / 2, abs=1)
+    found = explore(run, "race", "happy")
+    costs = found.costs.set_index("remedy")
+    parity = costs.loc["true positive rate parity"]
+    assert parity["gap"] < costs.loc[BEFORE, "gap"] and parity["gap_low"] <= parity["gap"] <= parity["gap_high"]
+    assert {"false positive rate parity", "equalized odds", "demographic parity"} < set(costs.index)
+    assert NEW_LAYER not in costs.index
+    before = found.rates[found.rates["remedy"] == BEFORE].set_index("group")
+    assert before.loc["all", "n"] == found.n == pytest.approx(len(table) / 2, abs=1)
     whole = recall_score(table["label"] == "happy", table["predicted"] == "happy")
     assert before.loc["all", "recall"] == pytest.approx(whole, abs=0.05)
+    base = costs.loc[ONE_THRESHOLD]
+    assert np.isnan(base["cost"])
+    assert parity["cost"] == pytest.approx(base["balanced_accuracy"] - parity["balanced_accuracy"])
 
 
-def test_thresholds_that_cannot_be_explored_say_why(tmp_path) -> None:
+def test_a_new_last_layer_is_reweighed_where_there_are_embeddings(tmp_path) -> None:
+    table = predictions(600, 0.2, seed=1)
+    run = run_of(table, tmp_path)
+    shown = np.stack([table["label"] == "happy", table["race"] == "b"], axis=1)
+    noise = np.random.default_rng(0).normal(size=shown.shape)
+    np.save(run.folder / "embeddings.npy", (shown + noise).astype(np.float16))
+    costs = explore(AuditRun.open(run.folder), "race", "happy").costs.set_index("remedy")
+    assert costs.loc[REWEIGHED, "against"] == NEW_LAYER and costs.loc[NEW_LAYER, "balanced_accuracy"] > 0.6
+
+
+def test_reweighing_makes_label_and_group_independent() -> None:
+    truth, group = np.array([True] * 5 + [False] * 7), np.array(list("aaaabaabbbbb"))
+    weights = reweighing(truth, group)
+    joint = pd.crosstab(truth, group, weights, aggfunc="sum").to_numpy()
+    assert joint.sum() == pytest.approx(12)
+    assert joint == pytest.approx(np.outer(joint.sum(axis=1), joint.sum(axis=0)) / 12)
+
+
+def test_remedies_that_cannot_be_explored_say_why(tmp_path) -> None:
     run = run_of(predictions(20), tmp_path, "small")
     with pytest.raises(InputError, match="Fewer than two groups of race"):
-        thresholds_by_group(run, "race", "happy")
+        explore(run, "race", "happy")
     with pytest.raises(InputError, match="'shoe' was not audited"):
-        thresholds_by_group(run, "shoe", "happy")
+        explore(run, "shoe", "happy")
     bare = run_of(predictions(20, probabilities=False), tmp_path, "bare")
     with pytest.raises(InputError, match="has no probabilities"):
-        thresholds_by_group(bare, "race", "happy")
+        explore(bare, "race", "happy")

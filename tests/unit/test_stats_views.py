@@ -140,8 +140,8 @@ def test_a_disparity_reads_as_a_sentence() -> None:
         "value_reference": 0.56, "difference": -0.15, "difference_low": -0.24, "difference_high": -0.06,
     }  # fmt: skip
     assert sentences.disparity(row) == (
-        "Fear is recognised in 41% of apparent gender woman and apparent race asian against 56% of apparent gender man "
-        "and apparent race white (difference 15 points, 95% interval 6 to 24, 212 and 1,318 images)."
+        "Fear is recognised in 41.0% of apparent gender woman and apparent race asian against 56.0% of apparent gender "
+        "man and apparent race white (difference 15.0 points, 95% interval 6.0 to 24.0, 212 and 1,318 images)."
     )
     undefined = row | {"value_group": float("nan")}
     assert sentences.disparity(undefined).endswith("could not be compared: too few images (212 and 1,318 images).")

@@ -1,0 +1,108 @@
+"""What would help one emotion: thresholds by group and reweighing, each with what it costs. Exploration, no advice."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from audit.remedies import MOST, Remedies, explore
+from audit.run import AuditRun
+from faces.errors import InputError
+from reports import figures
+from reports.document import Block, Bullets, Command, Figure, Heading, Paragraph, Table, table
+from reports.words import known, percent, points, signed, signed_span, spaced, span, whole
+
+EXPLORATION = (
+    "Exploration, no advice. One half of the images chooses, the other half judges; costs are in balanced accuracy of "
+    "the emotion against the rest, measured against one threshold for all. Thresholds by group (fairlearn's "
+    "ThresholdOptimizer) need every person's group at the time of use, which may itself be unlawful or unwise."
+)
+RETRAIN = (
+    "Reweighing is shown as a new last layer on the stored embeddings. To retrain the whole network so, name the "
+    "attribute in the recipe, train, audit, and compare the two runs, which shows what it costs every group:"
+)
+
+
+def section(run: AuditRun, emotion: str) -> list[Block]:
+    """What every attribute's groups would gain and everybody lose, for one ``emotion`` against the rest.
+
+    Raises InputError for an unknown emotion.
+    """
+    emotion = run.classes.names[run.classes.index(emotion)]
+    limit = f" Of this run {whole(MOST)} images, drawn by chance, were explored." if len(run.samples) > MOST else ""
+    blocks: list[Block] = [Heading(f"what would help: {emotion}"), Paragraph(EXPLORATION + limit)]
+    for attribute in run.attributes:
+        blocks += _attribute(run, attribute, emotion)
+    return [*blocks, Paragraph(RETRAIN), Command(recipe(run.attributes[0] if run.attributes else "ATTRIBUTE"))]
+
+
+def recipe(attribute: str) -> str:
+    """The lines of a recipe, and the calls, that retrain with groups reweighed."""
+    return f'[data]\nbalance_groups = "{attribute}"\n\n' + (
+        "facevalue train RECIPE.toml --data DATA --out MODEL\n"
+        "facevalue audit DATA --model MODEL --out RUN_B\n"
+        "facevalue compare RUN_A RUN_B"
+    )
+
+
+def _attribute(run: AuditRun, attribute: str, emotion: str) -> list[Block]:
+    name = spaced(attribute)
+    try:
+        found = explore(run, attribute, emotion, run.manifest["seed"])
+    except InputError as reason:
+        return [Paragraph(f"By {name} nothing could be explored: {reason}")]
+    caption = f"Remedies for {emotion} by {name}: the widest gap in recall that each leaves"
+    return [
+        Bullets(tuple(sentences(found))),
+        Figure(f"remedies_{attribute}", caption, partial(figures.trade_offs, found.costs)),
+        _costs(found, name),
+        _rates(found, name),
+    ]
+
+
+def sentences(found: Remedies) -> list[str]:
+    """What the remedy that leaves the smallest gap changes, and what it costs; and what the others do."""
+    costs = found.costs.set_index("remedy")
+    tried = costs[costs["cost"].notna()]
+    name = tried["gap"].idxmin()
+    best, base = tried.loc[name], costs.loc[tried.loc[name, "against"]]
+    told = (
+        f"By {spaced(found.attribute)}, {name} leaves the smallest gap in recall of {found.emotion}: "
+        f"{_gap(best)}, against {_gap(base)} with {best['against']}."
+    )
+    change = "costs" if best["cost"] > 0 else "gains"
+    cost = (
+        f"It {change} {points(abs(best['cost'])).lstrip('+')} of balanced accuracy "
+        f"({percent(base['balanced_accuracy'])} to {percent(best['balanced_accuracy'])}), judged on "
+        f"{whole(found.n)} images."
+    )
+    unsure = "" if best["gap_high"] < base["gap"] else " Its interval holds the gap without it, so it may be chance."
+    return [told, cost + unsure]
+
+
+def _gap(row: dict) -> str:
+    return f"{signed(row['gap']).lstrip('+')} points (95% interval {signed_span(row['gap_low'], row['gap_high'])})"
+
+
+def _costs(found: Remedies, name: str) -> Table:
+    rows = [
+        [row["remedy"], signed(row["gap"]).lstrip("+"), signed_span(row["gap_low"], row["gap_high"]),
+         f"{row['worst']} / {row['best']}", signed(row["false_positive_gap"]).lstrip("+"), percent(row["recall"]),
+         percent(row["balanced_accuracy"]), signed(-row["cost"]) if known(row["cost"]) else ""]
+        for row in found.costs.to_dict("records")
+    ]  # fmt: skip
+    heads = ["remedy", "#gap in recall", "#95% interval", "lowest / highest", "#gap in false positives", "#recall",
+             "#balanced accuracy", "#change"]  # fmt: skip
+    note = "Gaps and changes in points. Change: balanced accuracy against the remedy's baseline."
+    return table(f"Remedies for {found.emotion} by {name}, and what they cost", heads, rows, note)
+
+
+def _rates(found: Remedies, name: str) -> Table:
+    rows = [
+        [row["remedy"], row["group"], whole(row["labelled"]), percent(row["recall"]),
+         span(row["recall_low"], row["recall_high"]), percent(row["false_positive_rate"]),
+         percent(row["selection_rate"])]
+        for row in found.rates.to_dict("records")
+    ]  # fmt: skip
+    heads = ["remedy", "group", f"#images of {found.emotion}", "#recall", "#95% interval", "#false positive rate",
+             "#selection rate"]  # fmt: skip
+    return table(f"Rates of {found.emotion} by {name} under each remedy", heads, rows)
