@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import nn
@@ -14,6 +15,8 @@ from faces.errors import InputError
 
 SMALLEST = 2
 """Height and width that a map must have at least: a 1x1 output has no positions left."""
+LISTED = 6
+"""So many layers are offered where the one asked for cannot be read."""
 LOOSE = 0.25
 """How far a map's proportions may be from the input's (borders cut off by convolutions), relative to its height."""
 
@@ -66,11 +69,8 @@ def find_cam_layer(network: nn.Module, example: torch.Tensor) -> tuple[str, str]
     those as wide as its tokens count (not queries and keys, for one). Raises InputError where no layer
     has any.
     """
-    found = candidates(network, example)
-    for candidate in reversed(found):
-        inner = candidate.reshape.startswith("tokens") and candidate.channels != found[-1].channels
-        if not inner and _reaches_output(network, example, candidate):
-            return candidate.name, candidate.reshape
+    for candidate in _telling(network, example, candidates(network, example)):
+        return candidate.name, candidate.reshape
     raise InputError(
         "The network has no layer whose output keeps positions (at least 2x2) and moves the result, so no class "
         "activation map can be read; audit it without gradient maps, or name a layer with --cam-layer."
@@ -78,15 +78,30 @@ def find_cam_layer(network: nn.Module, example: torch.Tensor) -> tuple[str, str]
 
 
 def named_layer(network: nn.Module, example: torch.Tensor, name: str) -> tuple[str, str]:
-    """Name and reshape of the layer a person asked for. Raises InputError listing the candidates there are."""
+    """Name and reshape of the layer a person asked for. Raises InputError listing the layers that would do."""
     found = candidates(network, example)
-    for candidate in found:
-        if candidate.name == name:
-            return candidate.name, candidate.reshape
-    known = name in dict(network.named_modules())
-    problem = "gives no single map that is used once" if known else "is not in the network"
-    nearest = ", ".join(str(candidate) for candidate in found[-6:]) or "none"
-    raise InputError(f"The CAM layer {name!r} {problem}; layers that can be read are: {nearest}.")
+    named = next((candidate for candidate in found if candidate.name == name), None)
+    if named is not None and _reaches_output(network, example, named):
+        return named.name, named.reshape
+    if named is not None:
+        problem = f"({named.height}x{named.width}) gives zero gradients, so its maps would be empty"
+    elif name in dict(network.named_modules()):
+        problem = "gives no single map that is used once"
+    else:
+        problem = "is not in the network"
+    others = [str(candidate) for candidate in islice(_telling(network, example, found), LISTED)]
+    raise InputError(
+        f"The CAM layer {name!r} {problem}; layers that can be read, the best first, are: "
+        f"{', '.join(others) or 'none'}: pass one of them with --cam-layer."
+    )
+
+
+def _telling(network: nn.Module, example: torch.Tensor, found: Sequence[Candidate]) -> Iterator[Candidate]:
+    """The candidates whose positions move the output, the last first, without a transformer's inner layers."""
+    for candidate in reversed(found):
+        inner = candidate.reshape.startswith("tokens") and candidate.channels != found[-1].channels
+        if not inner and _reaches_output(network, example, candidate):
+            yield candidate
 
 
 def _positions(output: torch.Tensor, example: torch.Tensor, network: nn.Module) -> tuple[str, int, int, int] | None:

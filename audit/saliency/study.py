@@ -22,6 +22,8 @@ from models.classifier import Classifier
 METHOD = "gradcam"
 PAIRS = 6
 """So many of the most confused pairs are told apart by regions, besides those of ALWAYS."""
+CHECKED = 120
+"""The maps of one image in so many are checked by running the model on it again, some sixty times."""
 ALWAYS = (("fear", "surprise"), ("sad", "neutral"))
 
 
@@ -56,6 +58,10 @@ class Study:
     def spread(self, rows: np.ndarray, n: int) -> np.ndarray:
         """At most ``n`` of ``rows``, evenly spaced."""
         return rows[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(int))] if len(rows) else rows
+
+    def checked(self, most: int) -> int:
+        """On how many images the maps are checked: one in CHECKED, so that it costs less than the audit itself."""
+        return int(np.clip(len(self.label) // CHECKED, 16, most))
 
     def pixels(self, rows: np.ndarray) -> np.ndarray:
         """uint8 (n, height, width, C) as the network takes them."""
@@ -187,7 +193,7 @@ def _log_odds(probabilities: np.ndarray, label: np.ndarray, other: np.ndarray) -
 
 def _write_faithfulness(study: Study) -> None:
     """Insertion, deletion and ROAD of every stored method for the predicted class, beside what they must beat."""
-    rows = study.spread(np.flatnonzero(study.predicted >= 0), int(np.clip(len(study.label) // 200, 16, 256)))
+    rows = study.spread(np.flatnonzero(study.predicted >= 0), study.checked(256))
     pixels, targets = study.pixels(rows), study.predicted[rows].astype(np.int64)
     candidates = {name: atlas.target_maps(study.run, rows, "predicted", name) for name in study.run.saliency_methods}
     candidates |= faithfulness.baselines(len(rows), pixels.shape[1], pixels.shape[2], study.seed)
@@ -219,7 +225,7 @@ def _same_order(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _write_trust(study: Study) -> None:
-    rows = study.spread(np.flatnonzero(study.predicted >= 0), int(np.clip(len(study.label) // 200, 16, 64)))
+    rows = study.spread(np.flatnonzero(study.predicted >= 0), study.checked(64))
     pixels = study.pixels(rows)
     targets = [study.run.classes.names[k] for k in study.predicted[rows]]
     layers, alike = trust.cascading_randomisation(study.classifier, pixels, study.method, targets, study.seed)

@@ -59,6 +59,11 @@ def test_a_transformer_that_answers_from_its_class_token_is_read_before_its_last
     network, example = catalogue.build("vit_tiny_patch16_224", 7, 3), torch.rand(1, 3, 224, 224)
     name, reshape = find_cam_layer(network, example)
     assert (name, reshape) == ("blocks.11.norm1", "tokens:14,14,1")
+    better = r"the best first, are: blocks\.11\.norm1 \(14x14\), blocks\.10"
+    with pytest.raises(InputError, match=r"'norm' \(14x14\) gives zero gradients, .*" + better):
+        named_layer(network, example, "norm")
+    with pytest.raises(InputError, match=r"'blocks\.12' is not in the network; .*" + better):
+        named_layer(network, example, "blocks.12")
 
 
 def test_channels_last_is_told_from_the_input() -> None:
