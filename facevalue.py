@@ -42,6 +42,9 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="An audit run fol
 Classes = Annotated[
     str | None, typer.Option(metavar="a,b,..", help="The model's classes, in the order of its outputs.")
 ]
+Numbers = Annotated[
+    str | None, typer.Option(metavar="a,b,..", help="Names of labels that are numbers, in order (default: --classes).")
+]
 Input = Annotated[str | None, typer.Option("--input", metavar="64x64,gray,-1..1", help="The model's input.")]
 CamLayer = Annotated[str | None, typer.Option(metavar="NAME", help="The layer the saliency maps are taken from.")]
 Pickle = Annotated[
@@ -106,13 +109,19 @@ def inspect(
     metadata: Metadata = None,
     label: Label = None,
     attributes: Annotated[str | None, typer.Option(metavar="a,b", help="Attributes to look at (default: all).")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="a,b,..", help="Classes to judge by; where labels are numbers, in their order."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Look at the data alone: composition, unreadable files, duplicates, leakage, representation."""
     from audit.data_audit import inspect_path
+    from faces.emotions import LabelSet
     from reports.terminal import print_inspection
 
-    found = inspect_path(data, metadata, label, names(attributes))
+    order = None if classes is None else LabelSet.parse(classes)
+    found = inspect_path(data, metadata, label, names(attributes), order)
     say(found.json()) if as_json else print_inspection(found)
 
 
@@ -138,15 +147,21 @@ def train(
         list[str] | None, typer.Option(metavar="DATA", help="More faces to learn from; repeatable.")
     ] = None,
     search: Annotated[int | None, typer.Option(metavar="N", help="Try N variants of the recipe first.")] = None,
+    label_names: Annotated[
+        str | None, typer.Option(metavar="a,b,..", help="Names of labels that are numbers, in order.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with a training that was stopped.")] = False,
 ) -> None:
     """Train a classifier by a recipe and write a checkpoint folder."""
+    from faces.emotions import LabelSet
     from faces.readers import open_dataset
     from training.fit import train as fit
     from training.recipe import load_recipe
     from training.search import search as search_recipe
 
-    plan, faces, more = load_recipe(recipe), open_dataset(data), [open_dataset(one) for one in also or ()]
+    numbers = None if label_names is None else LabelSet.parse(label_names)
+    plan = load_recipe(recipe)
+    faces, *more = (open_dataset(one, numbers=numbers) for one in (data, *(also or ())))
     if search is None:
         fit(plan, faces, out, labels=labels, folds=folds, resume=resume, also=more)
     else:
@@ -206,6 +221,7 @@ def audit(
     split: Annotated[str | None, typer.Option(metavar="NAME", help="The part of the data to audit.")] = None,
     attributes: Annotated[str | None, typer.Option(metavar="a,b", help="Attributes to compare (default: all).")] = None,
     classes: Classes = None,
+    label_names: Numbers = None,
     model_input: Input = None,
     cam_layer: CamLayer = None,
     committee: Annotated[
@@ -234,11 +250,12 @@ def audit(
         raise InputError(f"{context.args[0]!r} is one word too many; only DATA stands without an option: leave it out.")
     mix = None if label_mix is None else read_label_mix(label_mix)
     references = read_references(reference or ()) or None
+    from faces.emotions import LabelSet
+
+    order = None if classes is None else LabelSet.parse(classes)
     if predictions is not None:
         from audit.predictions import audit_predictions
-        from faces.emotions import LabelSet
 
-        order = None if classes is None else LabelSet.parse(classes)
         print_findings(
             audit_predictions(
                 predictions, out, order, names(attributes), label_mix=mix, references=references, min_group=min_group
@@ -252,7 +269,8 @@ def audit(
     from faces.readers import open_dataset
     from models.load import load_classifier, load_member
 
-    dataset = open_dataset(data, metadata, label).select(split, limit)
+    numbers = None if label_names is None else LabelSet.parse(label_names)
+    dataset = open_dataset(data, metadata, label, order, numbers).select(split, limit)
     for note in dataset.notes:
         print(note)
     classifier = load_classifier(model, classes, model_input, cam_layer, allow_pickle=allow_pickle)
@@ -289,6 +307,9 @@ def report(
         str | None, typer.Option(metavar="CLASS", help="Explore what would help this class, and what it costs.")
     ] = None,
     data: Moved = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The run's model: adds maps that need only its answers.")
+    ] = None,
     reviews: Reviews = None,
 ) -> None:
     """Write a run up: report.html, report.pdf, report.json and model_card.md."""
@@ -297,7 +318,7 @@ def report(
 
     opened = AuditRun.open(run)
     for path in write_report(
-        opened, out, faces=faces, data=data, favourable=favourable, reviews=reviews, remedies=remedies
+        opened, out, faces=faces, data=data, favourable=favourable, reviews=reviews, remedies=remedies, model=model
     ):
         print(path)
 

@@ -14,12 +14,12 @@ from audit.duplicates import exact_groups
 from audit.jsonsafe import plain, records
 from audit.representation import Representation, Stereotype, local_stereotypes, representation, stereotype
 from faces.attributes import attribute_columns, attribute_values, categories, read_table
-from faces.dataset import OK, UNREADABLE, FaceDataset
+from faces.dataset import OK, UNKNOWN_LABEL, UNLABELLED, UNREADABLE, FaceDataset
 from faces.emotions import LabelSet, canonical
 from faces.errors import InputError, UnreadableImage
 from faces.pixels import content_id
 from faces.readers import TABLES, open_dataset
-from faces.tables import find_label_column, names_images
+from faces.tables import find_label_column, label_names, names_images
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,17 @@ def inspect_path(
     metadata: Path | str | None = None,
     label: str | None = None,
     attributes: Sequence[str] | None = None,
+    classes: LabelSet | None = None,
 ) -> DataAudit:
     """Inspect whatever ``path`` is: faces in any layout, or a table of labels and attributes without pictures.
 
+    ``classes`` are those to judge by, in the order of their numbers where labels are numbers.
     Raises InputError as open_dataset and the two functions below do.
     """
     path = Path(path)
-    if path.suffix.lower() in TABLES and metadata is None and not names_images(path):
-        return inspect_table(path, label, attributes)
-    return inspect(open_dataset(path, metadata, label), attributes)
+    if path.suffix.lower() in TABLES and path.is_file() and metadata is None and not names_images(path):
+        return inspect_table(path, label, attributes, classes)
+    return inspect(open_dataset(path, metadata, label, classes), attributes)
 
 
 def inspect(dataset: FaceDataset, attributes: Sequence[str] | None = None) -> DataAudit:
@@ -100,10 +102,16 @@ def inspect(dataset: FaceDataset, attributes: Sequence[str] | None = None) -> Da
     return _describe(samples, dataset.labels.names, chosen, unreadable, _duplicates(samples), dataset.notes)
 
 
-def inspect_table(path: Path | str, label: str | None = None, attributes: Sequence[str] | None = None) -> DataAudit:
+def inspect_table(
+    path: Path | str,
+    label: str | None = None,
+    attributes: Sequence[str] | None = None,
+    classes: LabelSet | None = None,
+) -> DataAudit:
     """A .csv or .parquet with a label column and attribute columns; no pictures are needed.
 
-    By default every column that reads as an attribute is taken. Raises InputError naming the columns there are.
+    By default every column that reads as an attribute is taken, and every label met is a class. Raises InputError
+    naming the columns there are.
     """
     path = Path(path)
     table = read_table(path)
@@ -113,12 +121,15 @@ def inspect_table(path: Path | str, label: str | None = None, attributes: Sequen
     else:
         chosen, notes = _chosen(attributes, list(table.columns), str(path)), ()
         found = {name: attribute_values(table[name]) for name in chosen}
-    labels = categories(table[column]).map(lambda name: canonical(name) if name else None).astype(object)
+    if table.empty:
+        raise InputError(f"The table {path} has no rows below its header; one row an image was expected.")
+    written = label_names(path, table[column], classes) if classes else categories(table[column])
+    labels = pd.Series(written, dtype=object).map(lambda name: canonical(name) if name else None).astype(object)
     met = set(labels.dropna())
-    classes = LabelSet.of(met).names if len(met) > 1 else tuple(met)
-    status = np.where(labels.isna(), "unlabelled", OK)
+    names = classes.names if classes else LabelSet.of(met).names if len(met) > 1 else tuple(met)
+    status = np.where(labels.isna(), UNLABELLED, np.where(labels.isin(names), OK, UNKNOWN_LABEL))
     samples = pd.DataFrame({"split": None, "label": labels, "status": status, **{name: found[name] for name in chosen}})
-    return _describe(samples, classes, chosen, None, None, notes)
+    return _describe(samples, names, chosen, None, None, notes)
 
 
 def _chosen(wanted: Sequence[str] | None, known: Sequence[str], where: str) -> tuple[str, ...]:

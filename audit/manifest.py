@@ -43,6 +43,8 @@ def describe(
         "fingerprint": dataset.provenance.fingerprint,
         "samples": samples_digest(dataset.samples),
         "n": len(dataset),
+        "label": dataset.provenance.label,
+        "label_names": list(dataset.provenance.numbers),
         "limit": dataset.limit,
         "metadata": None if dataset.provenance.metadata is None else _place(dataset.provenance.metadata, out),
         "notes": list(dataset.notes),

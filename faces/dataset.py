@@ -29,13 +29,16 @@ class PixelSource(Protocol):
 class Provenance:
     """Where the data came from: ``kind`` names the reader, ``fingerprint`` changes when the data changes.
 
-    ``metadata`` is the sidecar that was joined, if any; it is not part of the fingerprint.
+    ``metadata`` is the sidecar that was joined, if any; it is not part of the fingerprint. ``label`` is the label
+    column that a person named, ``numbers`` what its numbers mean, in order, where it holds numbers.
     """
 
     kind: str
     path: Path
     fingerprint: str
     metadata: Path | None = None
+    label: str | None = None
+    numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Found:
 
     ``rows`` has ``sample_id``, ``path``, ``split`` and ``label`` as written (None where missing), ``unreadable`` (the
     file is known to be no image), then any columns of attributes, ``votes_*`` and ``subject_id``. ``classes`` are
-    judged by where the layout carries no labels at all.
+    judged by where the layout carries no labels at all; ``numbers`` is what labels that are numbers were read as.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Found:
     attributes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
     def dataset(self, classes: LabelSet | None = None) -> FaceDataset:
         """The rows judged by ``classes``, by default all the labels met. Raises InputError where there are too few."""
@@ -49,18 +50,20 @@ class Found:
         labels = classes or self._classes(set(spelling.values()))
         status = statuses(samples["label"], labels, self.rows["unreadable"].reset_index(drop=True))
         samples.insert(4, "status", status)
-        provenance = Provenance(self.kind, self.path.resolve(), self.fingerprint)
+        provenance = Provenance(self.kind, self.path.resolve(), self.fingerprint, numbers=self.numbers)
         return FaceDataset(samples, labels, self.pixels, provenance, self.attributes, self.notes)
 
     def _classes(self, names: set[str]) -> LabelSet:
         if not names and self.classes:
             return LabelSet(self.classes)
         if len(names) < 2:
-            met = ", ".join(sorted(names)) or "none"
-            raise InputError(
-                f"{self.path} was read as {self.kind} and names {len(names)} label(s) ({met}) "
-                f"over {len(self.rows)} images; at least two labels were needed: {EXPECTED}."
-            )
+            read = f"{self.path} was read as {self.kind}"
+            if names:
+                raise InputError(
+                    f"{read} and all its {len(self.rows)} images are labelled {names.pop()!r}; at least two classes "
+                    "are needed: name all of them with --classes a,b,.., or give data with more labels."
+                )
+            raise InputError(f"{read} and none of its {len(self.rows)} images has a label; {EXPECTED}: check the path.")
         return LabelSet.of(names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from faces.attributes import join_metadata, read_table
@@ -39,22 +40,26 @@ def open_dataset(
     metadata: Path | str | None = None,
     label: str | None = None,
     classes: LabelSet | None = None,
+    numbers: LabelSet | None = None,
 ) -> FaceDataset:
     """Labelled faces from a folder, a .zip, .tar or .tar.gz, a FER-2013 CSV, or a manifest CSV or Parquet.
 
     ``metadata`` is a sidecar of attributes and votes to join (see faces.attributes.join_metadata); ``label`` names a
     manifest's label column where it is not label or emotion; ``classes`` are those to judge by (by default all labels
-    met; in a manifest of numbers their order). No pixels are read. Raises InputError.
+    met); ``numbers`` names the labels of a manifest of numbers, in their order (by default ``classes``). No pixels are
+    read. Raises InputError.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"The data {path} does not exist; {EXPECTED}: check the path.")
-    if label is not None and path.suffix.lower() not in TABLES:
+    if label is not None and (path.suffix.lower() not in TABLES or path.is_dir()):
         raise InputError(
             f"The label column {label!r} was named but {path} is no table; leave it out, or pass a manifest."
         )
-    found = _read_table(path, label, classes) if path.suffix.lower() in TABLES else _read_tree(path)
+    table = path.suffix.lower() in TABLES and not path.is_dir()
+    found = _read_table(path, label, numbers or classes) if table else _read_tree(path)
     dataset = found.dataset(classes)
+    dataset = replace(dataset, provenance=replace(dataset.provenance, label=label))
     return dataset if metadata is None else join_metadata(dataset, metadata)
 
 
@@ -67,9 +72,9 @@ def _read_tree(path: Path) -> Found:
     raise InputError(f"{path} holds no images in a known layout; {EXPECTED}: check the path.")
 
 
-def _read_table(path: Path, label: str | None, classes: LabelSet | None) -> Found:
+def _read_table(path: Path, label: str | None, numbers: LabelSet | None) -> Found:
     if label is None and path.suffix.lower() == ".csv":
         found = read_fer_csv(path) or read_affectnet_csv(path)
         if found is not None:
             return found
-    return read_manifest(path, read_table(path), label, classes)
+    return read_manifest(path, read_table(path), label, numbers)

@@ -114,13 +114,15 @@ def read_manifest(path: Path, table: pd.DataFrame, label: str | None, classes: L
             "sample_id": pd.Series(ids, dtype=object),
             "path": pd.Series(names, dtype=object),
             "split": table[split_column].astype(object).reset_index(drop=True) if split_column else None,
-            "label": pd.Series(_labels(path, table[label_column], classes), dtype=object),
+            "label": pd.Series(label_names(path, table[label_column], classes), dtype=object),
             "unreadable": False,
             **{name: values.reset_index(drop=True) for name, values in columns.items()},
         }
     )
     pixels = TreePixels(source, {key: name for key, name in zip(ids, names, strict=True) if key != name})
-    return Found("manifest", path, rows, pixels, _manifest_hash(path, names), attributes, notes)
+    numbers = classes.names if classes and pd.api.types.is_numeric_dtype(table[label_column]) else ()
+    fingerprint = _manifest_hash(path, names)
+    return Found("manifest", path, rows, pixels, fingerprint, attributes, notes, numbers=numbers)
 
 
 def _path_column(path: Path, table: pd.DataFrame) -> str:
@@ -155,14 +157,14 @@ def find_label_column(path: Path, table: pd.DataFrame, label: str | None) -> str
     return column
 
 
-def _labels(path: Path, values: pd.Series, classes: LabelSet | None) -> list[str | None]:
+def label_names(path: Path, values: pd.Series, classes: LabelSet | None) -> list[str | None]:
     """Label names; numbers are positions in ``classes``, and refused where those were not given."""
     if not pd.api.types.is_numeric_dtype(values) or values.isna().all():
         return [clean(value) for value in values]
     if classes is None:
         raise InputError(
             f"The column {values.name!r} of {path} holds numbers ({values.min():g} to {values.max():g}), whose order "
-            "is not known; names were expected: give the classes in the order of their numbers, or write names."
+            "is not known; names were expected: name the numbers in order with --classes a,b,.., or write names."
         )
     names = dict(enumerate(classes.names))
     return [None if pd.isna(value) else names.get(value, f"{value:g}") for value in values]

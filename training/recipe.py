@@ -120,7 +120,9 @@ class Recipe(Part):
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
         if self.learn.sizes and self.learn.sizes[-1] != self.model.size:
-            raise ValueError(f"learn.sizes must end with model.size ({self.model.size})")
+            raise ValueError(
+                f"learn.sizes = {list(self.learn.sizes)} must end with model.size, which is {self.model.size}"
+            )
         return self
 
 
@@ -144,8 +146,17 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
         raise InputError(f"The recipe {file} is not TOML ({reason}); correct that line.") from reason
     except ValidationError as reason:
-        first = reason.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "recipe"
-        raise InputError(
-            f"The recipe {file} has {field} = {first['input']!r}, which is wrong ({first['msg'].lower()}); correct it."
-        ) from reason
+        raise InputError(f"The recipe {file} {_first(reason)}; correct it.") from reason
+
+
+def _first(reason: ValidationError) -> str:
+    """The first failing field in words: its own value alone, never the whole recipe."""
+    first = reason.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"has no {field}, which is needed"
+    if first["type"] == "extra_forbidden":
+        return f"has {field} = {first['input']!r}, which is no field of a recipe"
+    if not field:
+        return f"does not fit together: {first['ctx']['error']}"
+    return f"has {field} = {first['input']!r}, which is wrong ({first['msg'].lower()})"

@@ -71,6 +71,10 @@ def command(run: AuditRun) -> str:
     words = ["facevalue", "audit", *([place] if model else ["--predictions", place])]
     if data.get("metadata"):
         words += ["--metadata", Path(data["metadata"]["path"]).name]
+    if data.get("label"):
+        words += ["--label", data["label"]]
+    if data.get("label_names"):
+        words += ["--label-names", ",".join(data["label_names"])]
     if model:
         words += _of_model(run, model)
     if not model or model["kind"] != "checkpoint":

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from audit.data_audit import inspect, inspect_path
+from faces.emotions import LabelSet
 from faces.errors import InputError
 from faces.readers import open_dataset
 from faces.synthetic import draw
@@ -67,6 +68,20 @@ def test_a_table_whose_files_are_not_there_is_a_table(tmp_path):
     path = tmp_path / "people.csv"
     pd.DataFrame({"image": ["x.png", "y.png"], "label": ["happy", "sad"], "sex": ["f", "m"]}).to_csv(path, index=False)
     assert inspect_path(path, label="label", attributes=["sex"]).duplicates is None
+
+
+def test_a_table_s_numbers_are_named_by_the_classes_given(tmp_path):
+    path = tmp_path / "people.csv"
+    pd.DataFrame({"label": [0, 1, 1, 5], "sex": ["f", "m", "f", "m"]}).to_csv(path, index=False)
+    found = inspect_path(path, classes=LabelSet(("sad", "happy")))
+    assert found.classes == ("sad", "happy")
+    assert found.composition.set_index("label")["n"].to_dict() == {"sad": 1, "happy": 2, "5": 1}
+
+
+def test_a_table_without_rows_is_refused(tmp_path):
+    (tmp_path / "people.csv").write_text("label,sex\n")
+    with pytest.raises(InputError, match="has no rows below its header"):
+        inspect_path(tmp_path / "people.csv")
 
 
 def test_manifests_and_fer2013_csvs_are_read_with_their_pictures(tmp_path):

@@ -133,8 +133,10 @@ def test_an_empty_folder_one_label_and_a_missing_path(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no images"):
         open_dataset(tmp_path / "empty")
-    with pytest.raises(InputError, match=r"names 1 label\(s\) \(happy\)"):
-        open_dataset(write(tmp_path / "one", {"happy/a.png": png()}))
+    one = write(tmp_path / "one", {"happy/a.png": png()})
+    with pytest.raises(InputError, match="all its 1 images are labelled 'happy'; .* --classes a,b"):
+        open_dataset(one)
+    assert open_dataset(one, classes=LabelSet(("happy", "sad"))).samples["status"].tolist() == ["ok"]
     with pytest.raises(InputError, match="does not exist"):
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(InputError, match="is no table"):
@@ -288,7 +290,7 @@ def test_absolute_backslashed_and_missing_paths(tmp_path):
         ({"path": ["a.png", "b.png"], "label": ["happy", "sad"]}, None, "None of the first files"),
         ({"path": ["a.png", None], "label": ["happy", "sad"]}, None, "Row 3 of .* has an empty 'path'"),
         ({"path": FOUR, "label": [0, 1, 2, 3]}, None, r"holds numbers \(0 to 3\)"),
-        ({"path": FOUR, "label": [None] * 4}, None, r"names 0 label\(s\) \(none\)"),
+        ({"path": FOUR, "label": [None] * 4}, None, "none of its 4 images has a label"),
         ({"path": [], "label": []}, None, "has no rows"),
     ],
 )
@@ -302,6 +304,14 @@ def test_numbers_in_a_manifest_are_positions_in_the_classes_given(tmp_path):
     data = open_dataset(path, label="mood", classes=LabelSet(("sad", "happy")))
     assert list(data.samples["label"]) == ["sad", "happy", "7", None]
     assert list(data.samples["status"]) == ["ok", "ok", "unknown label", "unlabelled"]
+    assert (data.provenance.label, data.provenance.numbers) == ("mood", ("sad", "happy"))
+    other = open_dataset(path, label="mood", classes=data.labels, numbers=LabelSet(("happy", "sad")))
+    assert list(other.samples["label"])[:2] == ["happy", "sad"] and other.labels == data.labels
+
+
+def test_a_folder_may_be_called_like_a_table(tmp_path):
+    data = open_dataset(write(tmp_path / "faces.csv", {"happy/a.png": png(), "sad/b.png": png()}))
+    assert data.provenance.kind == "image folder" and len(data) == 2
 
 
 @pytest.mark.parametrize("text", ["", "\0\1\2", 'path,label\n"a.png,happy\nb', "path,label,path\na,b,c"])

@@ -29,10 +29,14 @@ def test_a_recipe_that_is_not_there_lists_those_that_are() -> None:
     [
         ("[model]\nnetwork = 3", r"model\.network = 3"),
         ("[model]\nnetwork = 'tiny'\n[learn]\nepochs = 0", r"learn\.epochs = 0, .*greater than or equal to 1"),
-        ("[model]\nnetwork = 'tiny'\n[learn]\nepoch = 3", r"learn\.epoch = 3, .*not permitted"),
-        ("[model]\nnetwork = 'tiny'\n[learn]\nsizes = [32]", r"must end with model\.size"),
+        ("[model]\nnetwork = 'tiny'\n[learn]\nepoch = 3", r"learn\.epoch = 3, which is no field"),
+        (
+            "[model]\nnetwork = 'tiny'\n[learn]\nsizes = [32]",
+            r"learn\.sizes = \[32\] must end with model\.size, .* 48; c",
+        ),
         ("[model]\nnetwork = 'tiny'\n[augment]\nflip = 1.5", r"augment\.flip = 1\.5"),
-        ("[data]\nvalidation = 0.1", r"has model = "),
+        ("[data]\nvalidation = 0.1", r"has no model, which is needed"),
+        ("[model]\nsize = 48", r"has no model\.network"),
         ("[model\n", "is not TOML"),
     ],
 )
