@@ -27,8 +27,8 @@ from tests.reference.gradcam_raw import CLASSES, raw_maps
 NETWORKS = (
     ("compact", 48, 1, 64),
     ("separable", 48, 1, 64),
-    ("resnet18", 112, 3, 32),
-    ("mobilenetv2_100", 112, 3, 32),
+    ("resnet18", 112, 3, 64),
+    ("mobilenetv2_100", 112, 3, 64),
 )
 ROUNDS, LIBRARY_ROUNDS = 11, 3
 
