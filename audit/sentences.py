@@ -71,7 +71,8 @@ def disparity(row: Mapping) -> str:
 def _gap(row: Mapping, n: str) -> str:
     sign = -1 if row["difference"] < 0 else 1
     low, high = sorted((sign * row["difference_low"] * 100, sign * row["difference_high"] * 100))
-    return f"{points(row['difference'])}, 95% interval {low:.1f} to {high:.1f}, {n}"
+    limits = f"{low:.1f} to {high:.1f}".replace("-", "−")
+    return f"{points(row['difference'])}, 95% interval {limits}, {n}"
 
 
 def _undefined(value: object) -> bool:

@@ -30,8 +30,11 @@ def points(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """``-0.052`` as ``−5.2``, in percentage points."""
-    return f"{100 * value:+.1f}".replace("-", "−") if value is not None and known(value) else "–"
+    """``-0.052`` as ``−5.2``, in percentage points; what rounds to nothing has no sign."""
+    if value is None or not known(value):
+        return "–"
+    text = f"{100 * value:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -1,17 +1,19 @@
-"""Further sections of the Fairness page: what gaps are made of, other views, calibration, selection, weak slices."""
+"""Further sections of the Fairness page: parts of gaps, other views, confidence, selection, slices, remedies."""
 
 from __future__ import annotations
 
-import pandas as pd
 import plotly.graph_objects as go
 from dash import html
 from dash.development.base_component import Component
 
+from audit.counts import CROSS
 from dashboard.components import controls, shell
 from dashboard.components.charts import graph
 from dashboard.components.tables import Column, table
+from dashboard.groups import Chosen
 from dashboard.query import Query
 from dashboard.state import View
+from faces.errors import InputError
 from reports.words import decimal, known, percent, probability, signed, signed_span, spaced, span, whole
 
 PATH = "/fairness"
@@ -19,24 +21,23 @@ MOST_LINES = 8
 """More groups than this cannot be told apart as reliability curves."""
 
 
-def _rows(view: View, name: str, attribute: str) -> pd.DataFrame:
-    frame = view.served.table(name)
-    return frame[frame["attribute"] == attribute]
-
-
 def _nothing(title: str, reason: str) -> Component:
     return shell.section(title, html.P(reason, className="note"))
 
 
-def parts_of_gaps(view: View, attribute: str) -> Component:
+def size(row: dict) -> str:
+    """How many images a group has, and that they are too few where they are."""
+    return whole(row["n"]) + (" (too small)" if row["too_small"] else "")
+
+
+def parts_of_gaps(chosen: Chosen) -> Component:
     """Kitagawa's split of each raw gap, and the smallest gap that so many images could have shown."""
-    frame = _rows(view, "decomposition", attribute)
+    frame = chosen.parts().rename(columns={"n_group": "n"})
     if frame.empty:
         return _nothing("What the raw gaps are made of", "There is only one group.")
-    power = _rows(view, "power", attribute).set_index("group")["smallest_gap"]
-    frame = frame.assign(smallest_gap=frame["group"].map(power))
     columns = [
         Column("group", "Group"),
+        Column("n", "Images", size, number=True),
         Column("difference", "Raw gap", lambda row: signed(row["difference"]), number=True),
         Column("composition", "From its label mix", lambda row: _part(row, "composition"), number=True),
         Column("performance", "From performance", lambda row: _part(row, "performance"), number=True),
@@ -46,61 +47,32 @@ def parts_of_gaps(view: View, attribute: str) -> Component:
         "Kitagawa's decomposition, in points with 95% intervals: a group that smiles more is recognised more often "
         "without being recognised better. The last column is the gap that this many images show in four of five audits."
     )
-    caption = f"Raw gaps to {frame['reference'].iloc[0]}"
-    return shell.section(
-        "What the raw gaps are made of", table(view, PATH, frame, columns, caption, sort="parts"), note=note
-    )
+    shown = table(chosen.view, PATH, frame, columns, f"Raw gaps to {chosen.reference}", sort="parts")
+    return shell.section("What the raw gaps are made of", shown, note=note)
 
 
 def _part(row: dict, name: str) -> str:
     return f"{signed(row[name])} ({signed_span(row[f'{name}_low'], row[f'{name}_high'])})"
 
 
-def other_views(view: View, attribute: str) -> Component:
+def other_views(chosen: Chosen) -> Component:
     """The same groups in other ways, so that one sees whether the conclusion moves."""
-    frame = views_table(view)
-    frame = frame[frame["attribute"] == attribute]
+    from reports import figures
+    from reports.chapters import views
+
+    frame = chosen.views()
     kinds = frame["view"].drop_duplicates().tolist()
-    wide = frame.assign(cell=[_viewed(row) for row in frame.to_dict("records")])
-    wide = wide.pivot(index="group", columns="view", values="cell").reset_index()
+    wide = frame.assign(cell=[views.cell(row) for row in frame.to_dict("records")])
+    wide = wide.pivot(index="group", columns="view", values="cell").reset_index().fillna("no images")
     columns = [Column("group", "Group"), *(Column(kind, kind, number=True) for kind in kinds)]
-    note = (
-        "Accuracy, with the gap in points to the largest group. Image quality: the same mix of brightness and "
-        "sharpness for every group. Labels are found wrong by evidence other than this model's own errors."
+    figure = figures.gaps_by_view(frame, theme=chosen.view.theme)
+    return shell.section(
+        "Does the conclusion move?",
+        html.Ul([html.Li(sentence) for sentence in views.moves(frame)], className="plain-list"),
+        graph("gaps_by_view", figure, "/saliency", "Gaps in every view; the table below has the same figures"),
+        table(chosen.view, PATH, wide, columns, "Accuracy, and the gap with its interval", sort="views"),
+        note=views.NOTE.format(reference=chosen.reference),
     )
-    shown = table(view, PATH, wide, columns, "Accuracy in several views", sort="views")
-    return shell.section("Does the conclusion move?", shown, note=note)
-
-
-def views_table(view: View) -> pd.DataFrame:
-    """The run's views; with those without labels that reviewers found wrong, once there are decisions."""
-    decided = decided_labels(view)
-    if not decided:
-        return view.served.table("views")
-    from audit.views import views_of
-
-    return views_of(view.run, decided)
-
-
-def decided_labels(view: View) -> dict[str, str | None]:
-    """sample_id -> the label that reviewers settled on, None where it is no face; empty where nothing was decided."""
-    if view.served.reviews is None and not (view.run.folder / "reviews.sqlite").is_file():
-        return {}
-    from audit.review.domain import NOT_A_FACE
-
-    evidence, ids = view.served.review.evidence, view.run.samples["sample_id"]
-    return {
-        ids.iat[row]: None if verdict.label == NOT_A_FACE else verdict.label
-        for key, verdict in view.served.review.verdicts().items()
-        if verdict.label is not None
-        for row in evidence.rows_of[key]
-    }
-
-
-def _viewed(row: dict) -> str:
-    if not known(row["value"]):
-        return "not defined"
-    return percent(row["value"]) + (f" ({signed(row['difference'])})" if known(row["difference"]) else "")
 
 
 def calibration(view: View, attribute: str) -> Component:
@@ -193,3 +165,46 @@ def weak_slices(view: View) -> Component:
 
 def _images(view: View, name: str) -> str:
     return view.href("/saliency", Query({"slice": name, "correct": "wrong"}))
+
+
+def remedies(view: View, attribute: str) -> Component:
+    """What would help one emotion, and what it costs: only for an emotion and a single attribute that are chosen."""
+    from reports.chapters.remedies import EXPLORATION
+
+    choice = controls.select("explore", "Emotion", tuple(view.run.classes), view.query.get("explore"), nothing="none")
+    named = view.query.get("explore", "")
+    parts: list[Component] = [html.Div(choice, className="controls")]
+    if named in view.run.classes:
+        parts += _explored(view, attribute, named)
+    return shell.section("What would help", *parts, note=EXPLORATION)
+
+
+def _explored(view: View, attribute: str, emotion: str) -> list[Component]:
+    from audit.remedies import explore
+    from reports import figures
+    from reports.chapters.remedies import RETRAIN, recipe, sentences
+
+    if CROSS in attribute:
+        return [html.P("Choose a single attribute above: an intersection is too thin to explore.", className="note")]
+    try:
+        found = explore(view.run, attribute, emotion, view.run.manifest["seed"])
+    except InputError as reason:
+        return [html.P(str(reason), className="note")]
+    columns = [
+        Column("remedy", "Remedy"),
+        Column("gap", "Gap in recall", lambda row: signed(row["gap"]).lstrip("+"), number=True),
+        Column("gap_low", "95% interval", lambda row: signed_span(row["gap_low"], row["gap_high"]), number=True),
+        Column("worst", "Lowest / highest", lambda row: f"{row['worst']} / {row['best']}"),
+        Column("recall", "Recall", lambda row: percent(row["recall"]), number=True),
+        Column("false_positive_rate", "False positives", lambda row: percent(row["false_positive_rate"]), number=True),
+        Column("balanced_accuracy", "Balanced", lambda row: percent(row["balanced_accuracy"]), number=True),
+        Column("cost", "Change", lambda row: signed(-row["cost"]) if known(row["cost"]) else "", number=True),
+    ]
+    caption = f"Remedies for {emotion} by {spaced(attribute)}, and what they cost, in points"
+    return [
+        html.Ul([html.Li(sentence) for sentence in sentences(found)], className="plain-list"),
+        graph("trade_offs", figures.trade_offs(found.costs, theme=view.theme), describe=caption),
+        table(view, PATH, found.costs, columns, caption, sort="remedies"),
+        html.P(RETRAIN, className="note"),
+        html.Pre(recipe(attribute), className="command"),
+    ]

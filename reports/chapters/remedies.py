@@ -65,6 +65,11 @@ def sentences(found: Remedies) -> list[str]:
     tried = costs[costs["cost"].notna()]
     name = tried["gap"].idxmin()
     best, base = tried.loc[name], costs.loc[tried.loc[name, "against"]]
+    if best["gap"] >= base["gap"]:
+        return [
+            f"By {spaced(found.attribute)}, no remedy leaves a smaller gap in recall of {found.emotion} than "
+            f"{best['against']} does ({_gap(base)}), judged on {whole(found.n)} images."
+        ]
     told = (
         f"By {spaced(found.attribute)}, {name} leaves the smallest gap in recall of {found.emotion}: "
         f"{_gap(best)}, against {_gap(base)} with {best['against']}."
@@ -91,8 +96,11 @@ def _costs(found: Remedies, name: str) -> Table:
         for row in found.costs.to_dict("records")
     ]  # fmt: skip
     heads = ["remedy", "#gap in recall", "#95% interval", "lowest / highest", "#gap in false positives", "#recall",
-             "#balanced accuracy", "#change"]  # fmt: skip
-    note = "Gaps and changes in points. Change: balanced accuracy against the remedy's baseline."
+             "#balanced", "#change"]  # fmt: skip
+    note = (
+        "Gaps and changes in points. Balanced: balanced accuracy, the mean of recall and one minus the false positive "
+        "rate. Change: against one threshold for all, and of the reweighed layer against the layer without weights."
+    )
     return table(f"Remedies for {found.emotion} by {name}, and what they cost", heads, rows, note)
 
 
