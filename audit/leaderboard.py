@@ -126,7 +126,7 @@ def entry(run: Path) -> Entry:
     card = model.get("card") or {}
     figures = card.get("figures") or {}
     recipe = (card.get("recipe") or {}).get("name", model["name"])
-    spent = 1000 * _stored(run / "timing.json").get("inference_s", 0.0) / max(1, len(samples))
+    spent = 1000 * (_stored(run / "timing.json").get("inference_s") or 0.0) / max(1, len(samples))
     return Entry(
         run=run.resolve().name,
         recipe=recipe,

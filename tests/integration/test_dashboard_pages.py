@@ -18,6 +18,7 @@ from audit.predictions import audit_predictions
 from audit.run import AuditRun
 from dashboard import app as dashboard_app
 from dashboard.app import create_app, show, update
+from dashboard.groups import Chosen
 from dashboard.pages import PAGES, confusions, fairness, overview, report, saliency
 from dashboard.state import Site, View, view_of
 from faces.errors import InputError
@@ -163,15 +164,37 @@ def test_every_point_of_the_fairness_page_leads_to_images(site: Site) -> None:
 
 
 def test_another_reference_is_counted_anew_and_not_tested(site: Site) -> None:
-    own = fairness.reference_of(at(site, "attribute=apparent_gender"), "apparent_gender")
+    own = Chosen.of(at(site, "attribute=apparent_gender")).reference
     other = next(name for name in ("woman", "man") if name != own)
-    view = at(site, f"attribute=apparent_gender&reference={other}")
-    frame = fairness.compared(view, "apparent_gender")
+    chosen = Chosen.of(at(site, f"attribute=apparent_gender&reference={other}"))
+    frame = fairness.compared(chosen)
     assert set(frame["reference"]) == {other} and set(frame["group"]) == {own}
     assert frame["p_adjusted"].isna().all()
-    declared = fairness.compared(at(site, "attribute=apparent_gender"), "apparent_gender")
+    usual = Chosen.of(at(site, "attribute=apparent_gender"))
+    declared = fairness.compared(usual)
     accuracy = [float(part.loc[part["metric"] == "accuracy", "difference"].iloc[0]) for part in (frame, declared)]
     assert accuracy[0] == pytest.approx(-accuracy[1])
+    assert chosen.parts()["composition"].iloc[0] == pytest.approx(-usual.parts()["composition"].iloc[0])
+    raw = [side.views().query("view == 'raw'")["difference"].dropna().iloc[0] for side in (chosen, usual)]
+    assert raw[0] == pytest.approx(-raw[1])
+
+
+def test_the_smallest_group_marks_groups_and_hides_none(site: Site) -> None:
+    view = at(site, "attribute=apparent_gender&minimum=100000")
+    chosen = Chosen.of(view)
+    for frame in (chosen.groups(), chosen.disparities(), chosen.parts(), chosen.views()):
+        assert len(frame) and frame["too_small"].all()
+    words = text(fairness.body(view))
+    assert "(too small)" in words and "woman" in words and "man" in words
+
+
+def test_remedies_are_explored_for_the_emotion_that_is_chosen(tmp_path: Path) -> None:
+    site = Site.of([predictions_run(tmp_path, "probabilities")])
+    words = text(fairness.body(at(site, "explore=happy")))
+    assert "equalized odds" in words and "balance_groups" in words and "Exploration, no advice" in words
+    (tmp_path / "bare").mkdir()
+    bare = Site.of([predictions_run(tmp_path / "bare", "labels")])
+    assert "no probabilities" in text(fairness.body(at(bare, "explore=happy")))
 
 
 def test_the_report_is_made_and_offered(site: Site, run: AuditRun) -> None:
