@@ -99,18 +99,27 @@ def callbacks(run: AuditRun) -> list[float]:
 
 
 def maps_shown(page: Page, address: str) -> list[float]:
-    """Milliseconds from choosing another label until the 60 maps and faces of its page are complete."""
+    """Milliseconds from a change of a filter until the 60 maps and faces of its page are complete."""
     page.goto(f"{address}/saliency")
     page.locator("main a.card").nth(59).wait_for()
-    labels = [label for _ in range(3) for label in ("sad", "happy", "fear", "neutral", "angry")]
-    return [page.evaluate(WAIT_FOR_MAPS, label) for label in labels]
+    return [page.evaluate(WAIT_FOR_MAPS, change) for _ in range(3) for change in CHANGES]
 
 
-WAIT_FOR_MAPS = """label => new Promise(resolve => {
+CHANGES: tuple[dict[str, str | None], ...] = (
+    {"label": "sad"},
+    {"label": "happy"},
+    {"region": "mouth", "share": "0.2..1"},
+    {"region": None, "share": None, "label": None, "map_cluster": "fear 1"},
+    {"map_cluster": None, "predicted": "neutral", "correct": "wrong"},
+    {"predicted": None, "correct": "right", "confidence": "0.5..1"},
+    {"correct": None, "confidence": None, "label": "angry"},
+)
+"""One after the other: labels, where maps lie, what they are like, and the prediction."""
+WAIT_FOR_MAPS = """changes => new Promise(resolve => {
   const start = performance.now();
   const old = new Set(document.querySelectorAll('main a.card img'));
   const sources = new Set([...old].map(image => image.src));
-  facevalue.setParameters({ label });
+  facevalue.setParameters(changes);
   const look = () => {
     const images = [...document.querySelectorAll('main a.card img')];
     const fresh = images.length >= 120 && images.every(image => image.complete && image.naturalWidth);

@@ -25,7 +25,8 @@ def unavailable(served: Served) -> str | None:
     if not model:
         return "The run was made from a table of predictions: there is no model to ask."
     if served.model is None and not _is_there(model, served.run.folder):
-        return f"The model is not there ({model.get('path')} is gone): pass --model, saying where it is now."
+        gone = f" ({model['path']} is gone)" if model.get("path") else ""
+        return f"The model is not there{gone}: pass --model, saying where it is now."
     return served.pictures.reason
 
 

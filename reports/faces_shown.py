@@ -12,6 +12,8 @@ from audit.run import AuditRun
 from faces.errors import UnreadableImage
 from reports.document import Faces
 
+MEAN, MEAN_SIDE = 150, 64
+"""A mean face is drawn from at most so many, with so many pixels on each side."""
 LARGEST = 160
 """Pixels of the longer side; larger pictures are made smaller."""
 
@@ -26,6 +28,22 @@ class Gallery:
         """A gallery of ``(sample_id, text)``; what cannot be read is left out."""
         shown = ((self._png(sample_id), text) for sample_id, text in pictures)
         return Faces(caption, tuple((png, text) for png, text in shown if png is not None))
+
+    def means(self, caption: str, groups: Iterable[tuple[list[str], str]]) -> Faces:
+        """A gallery of mean faces, each of ``(sample_ids, text)``; at most MEAN of them, evenly spread, are read."""
+        found = ((self._mean(ids), text) for ids, text in groups)
+        return Faces(caption, tuple((png(image), text) for image, text in found if image is not None))
+
+    def _mean(self, ids: list[str]) -> np.ndarray | None:
+        total, n = np.zeros((MEAN_SIDE, MEAN_SIDE)), 0
+        for place in np.unique(np.linspace(0, len(ids) - 1, min(MEAN, len(ids))).astype(int)):
+            try:
+                image = self._pixels.read(ids[place])
+            except UnreadableImage:
+                continue
+            grey = image[..., 0] if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+            total, n = total + cv2.resize(grey, (MEAN_SIDE, MEAN_SIDE), interpolation=cv2.INTER_AREA), n + 1
+        return np.round(total / n).astype(np.uint8)[..., None] if n else None
 
     def _png(self, sample_id: str) -> bytes | None:
         try:

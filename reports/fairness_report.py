@@ -11,10 +11,21 @@ from pathlib import Path
 import pandas as pd
 
 from audit.counts import OVERALL, Counts
-from audit.run import AuditRun
+from audit.run import AuditRun, check_place
 from audit.views import views_of
 from faces.errors import InputError
-from reports.chapters import audited, calibration, confusions, data, fairness, labels, limits, saliency, summary
+from reports.chapters import (
+    audited,
+    calibration,
+    confusions,
+    data,
+    fairness,
+    labels,
+    limits,
+    saliency,
+    saliency_again,
+    summary,
+)
 from reports.document import Block, Chapter, Document
 from reports.faces_shown import Gallery
 from reports.html import render_html
@@ -38,7 +49,8 @@ class Wanted:
 
     ``faces``: pictures of people, read from ``data`` where the images have moved. ``favourable``: a class whose
     selection rates are compared (Local Law 144). ``reviews``: the database of review decisions, RUN/reviews.sqlite
-    unless named. ``remedies``: a class for which remedies and their costs are explored.
+    unless named. ``remedies``: a class for which remedies and their costs are explored. ``model``: the run's model, to
+    be asked again for maps that need only its answers.
     """
 
     faces: bool = False
@@ -46,6 +58,7 @@ class Wanted:
     favourable: str | None = None
     reviews: str | None = None
     remedies: str | None = None
+    model: str | None = None
 
 
 def write_report(
@@ -58,12 +71,14 @@ def write_report(
     favourable: str | None = None,
     reviews: str | None = None,
     remedies: str | None = None,
+    model: str | None = None,
 ) -> list[Path]:
     """Write the report's files into folder ``out`` and return their paths.
 
     ``formats`` are file names of FORMATS, all unless given; ``today`` is the date to print (ISO 8601); for the rest
     see Wanted. Every file is complete or absent. Raises InputError where ``out`` cannot be written, a format or a
-    class is not known, the faces asked for are gone, or, with the other formats written, no browser draws the PDF.
+    class is not known, the faces or the model asked for are gone, or, with the other formats written, no browser draws
+    the PDF.
     """
     names = list(FORMATS if formats is None else formats)
     unknown = [name for name in names if name not in FORMATS]
@@ -71,7 +86,8 @@ def write_report(
         raise InputError(f"The format {unknown[0]!r} is not known; use one of {', '.join(FORMATS)}.")
     # The PDF alone needs a browser: it comes last, so that without one the rest is there.
     names.sort(key=lambda name: name == PDF)
-    wanted = Wanted(faces, data, favourable, reviews, remedies)
+    check_place(data)
+    wanted = Wanted(faces, data, favourable, reviews, remedies, model)
     document = build(run, today or datetime.now(UTC).date().isoformat(), wanted)
     folder = Path(out)
     try:
@@ -95,6 +111,7 @@ def build(run: AuditRun, date: str, wanted: Wanted | None = None) -> Document:
     """The document tree of a run."""
     wanted = wanted or Wanted()
     gallery = Gallery(run, wanted.data) if wanted.faces else None
+    again = saliency_again.blocks(run, wanted.data, wanted.model) if wanted.model else ()
     table = run.table("counts")
     overall = Counts.from_frame(table, OVERALL, run.classes.names)
     by_attribute = {name: Counts.from_frame(table, name, run.classes.names) for name in run.attributes}
@@ -106,7 +123,7 @@ def build(run: AuditRun, date: str, wanted: Wanted | None = None) -> Document:
         confusions.chapter(run, overall, gallery),
         fairness.chapter(run, overall, by_attribute, wanted.favourable, wanted.remedies, _views(run, wanted)),
         calibration.chapter(run),
-        saliency.chapter(run),
+        saliency.chapter(run, gallery, again),
         labels.chapter(run, wanted.reviews, gallery),
         limits.chapter(run),
         limits.uses(),

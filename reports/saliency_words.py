@@ -61,6 +61,11 @@ def faithfulness_verdict(table: pd.DataFrame) -> str:
     return f"{'; '.join(parts)} (insertion minus deletion, {n}, 95% intervals of the difference)."
 
 
+def level(share: float) -> str:
+    """Which layers a level of ``results/randomisation`` draws anew."""
+    return "the last layer" if share == 0 else "every layer" if share == 1 else f"{percent(share, 0)} of the layers"
+
+
 def randomisation_verdict(table: pd.DataFrame) -> str:
     """Whether the maps depend on what was learned; ``table`` is ``results/randomisation``, the last level last."""
     last = table.iloc[-1]
@@ -97,15 +102,31 @@ def shortcut_sentence(row: dict) -> str:
     )
 
 
+def told(pairs: pd.DataFrame) -> list[str]:
+    """What tells the pairs of ``results/saliency_pairs`` apart: a sentence each, and one for those nothing tells."""
+    groups = [(str(a), str(b), rows) for (a, b), rows in pairs.groupby(["class_a", "class_b"], sort=False)]
+    clear = [tells(rows, a, b) for a, b, rows in groups if telling(rows) is not None]
+    rest = [f"{a} and {b}" for a, b, rows in groups if telling(rows) is None]
+    return [*clear, *([f"No region for certain tells apart: {'; '.join(rest)}."] if rest else [])]
+
+
+def telling(table: pd.DataFrame) -> pd.Series | None:
+    """The region that tells one pair apart; None where none does for certain, the best of seven being looked for."""
+    known = table[table["region"] != "background"].dropna(subset=["low"])
+    if known.empty or int(known["n"].iloc[0]) < FEWEST:
+        return None
+    best = known.loc[known["effect"].idxmax()]
+    return best if best["effect"] > CHOSEN * (best["effect"] - best["low"]) else None
+
+
 def tells(table: pd.DataFrame, first: str, second: str) -> str:
     """``What tells fear from surprise: the mouth``, from one pair of ``results/saliency_pairs``."""
-    n = int(table["n"].iloc[0])
+    n, best = int(table["n"].iloc[0]), telling(table)
     if n < FEWEST:
         return f"What tells {first} from {second} could not be checked, because only {images(n)} were looked at."
-    ranked = table[table["region"] != "background"].sort_values("effect", ascending=False, kind="stable")
-    best, after = ranked.iloc[0], ranked.iloc[1]
-    if not best["effect"] > CHOSEN * (best["effect"] - best["low"]):
-        return f"No region tells {first} from {second} for certain, as widely as the best of seven must be judged."
+    if best is None:
+        return f"No region tells {first} from {second} for certain (looking for the best of seven widens its interval)."
+    after = table[~table["region"].isin(["background", best["region"]])].nlargest(1, "effect").iloc[0]
     times = f", {best['effect'] / after['effect']:.1f} times the {after['region']}" if after["effect"] > 0 else ""
     return (
         f"What tells {first} from {second} for this model: the {best['region']}{times} (95% interval of its effect "

@@ -13,7 +13,7 @@ from dashboard.components.tables import Column, table
 from dashboard.state import View
 from reports import figures, saliency_words
 from reports.saliency_words import method_title, result, unchecked
-from reports.words import decimal, percent
+from reports.words import decimal
 
 PATH, TITLE, ICON = "/trust", "Can the maps be trusted?", ""
 PARENT = "/saliency"
@@ -74,7 +74,7 @@ def randomisation(view: View) -> Component:
     title, found = "Do the maps depend on what was learned?", result(view.run, "randomisation")
     if found is None:
         return _missing(view, title)
-    names = [_share(level) for level in found["level"]]
+    names = [saliency_words.level(share) for share in found["level"]]
     note = "Layers are drawn anew from the output towards the input (Adebayo et al. 2018): maps should become others."
     return shell.section(
         title,
@@ -82,10 +82,6 @@ def randomisation(view: View) -> Component:
         graph("randomisation", figures.alike(names, found, theme=view.theme)),
         note=note,
     )
-
-
-def _share(level: float) -> str:
-    return "the last layer" if level == 0 else "every layer" if level == 1 else f"{percent(level, 0)} of the layers"
 
 
 def stability(view: View) -> Component:

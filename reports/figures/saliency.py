@@ -18,7 +18,9 @@ OUTLINE = ((0.5, 0.51, 0.41, 0.53), (0.31, 0.375, 0.15, 0.07), (0.69, 0.375, 0.1
 """Face, eyes and mouth of the canonical template for registered crops: centre and half axes, in shares of the crop."""
 
 
-def mean_maps(maps: Sequence[tuple[str, np.ndarray, int]], theme: str = "light") -> go.Figure:
+def mean_maps(
+    maps: Sequence[tuple[str, np.ndarray, int]], theme: str = "light", figure: str = "mean_maps"
+) -> go.Figure:
     """Small multiples of ``(name, map (h, w), number of images)``, negative parts cut off, each on its own scale.
 
     An outline of a face shows where eyes and mouth are in registered crops.
@@ -51,7 +53,7 @@ def mean_maps(maps: Sequence[tuple[str, np.ndarray, int]], theme: str = "light")
         look,
         traces,
         height=rows * TILE,
-        meta={"figure": "mean_maps"},
+        meta={"figure": figure},
         **axes,
         **layout,
         shapes=shapes,
