@@ -164,7 +164,9 @@ def _converted(
     from onnx import version_converter
     from onnx2torch import convert
 
+    warnings.filterwarnings("ignore", "Using a non-tuple sequence", UserWarning, "onnx2torch")  # at every slice it runs
     trial = _trial(runtime, image, request)
+    _name_weights_directly(model.graph)
     readings = (lambda: model, lambda: version_converter.convert_version(model, KNOWN_OPSET), lambda: _as_known(model))
     reasons = []
     for reading in readings:
@@ -179,6 +181,20 @@ def _converted(
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             reasons.append(f"it does not convert to torch ({reason})")
     return runtime, reasons[0]
+
+
+def _name_weights_directly(graph: GraphProto) -> None:
+    """Take out the Identity nodes that give one weight several names, as torch's exporter writes weights used twice:
+    onnx2torch looks a layer's weights up by name among the initializers alone."""
+    weights = {weight.name for weight in graph.initializer}
+    meant: dict[str, str] = {}
+    for node in list(graph.node):
+        if node.op_type == "Identity" and meant.get(node.input[0], node.input[0]) in weights:
+            meant[node.output[0]] = meant.get(node.input[0], node.input[0])
+            graph.node.remove(node)
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = meant.get(name, name)
 
 
 def _as_known(model: ModelProto) -> ModelProto:

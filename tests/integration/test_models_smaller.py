@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from audit.scoring import score
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from models import catalogue
@@ -51,6 +52,15 @@ def test_an_exported_file_gives_the_same_probabilities(
     found = opened(tmp_path / "m.onnx", told)
     assert np.abs(answers(found, pixels) - answers(classifier, pixels)).max() < 1e-5
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_weights_that_are_used_twice_keep_their_gradients(pixels: np.ndarray, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = catalogue.build("tiny", 3, mirrored=True).eval()
+    classifier = Classifier(network, NAMES, Preprocessing(48, 48, 1), name="both", cam_layer="features")
+    found = opened(tmp_path / "m.onnx", export_onnx(classifier, tmp_path / "m.onnx"))
+    ours, theirs = score(classifier, pixels[:4]).maps["gradcam"], score(found, pixels[:4]).maps["gradcam"]
+    assert np.abs(ours - theirs).max() < 1e-4 * np.abs(ours).max()
 
 
 def test_colour_and_value_range_go_into_the_file(tmp_path: Path) -> None:
