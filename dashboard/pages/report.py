@@ -109,7 +109,8 @@ def make(site: Site, clicks: int, faces: bool, search: str | None) -> list[Compo
     problems = []
     for name in FORMATS:
         try:
-            write_report(view.run, folder(view.served), faces=bool(faces), formats=[name])
+            served = view.served
+            write_report(served.run, folder(served), bool(faces), [name], data=served.data, reviews=served.reviews)
         except InputError as error:
             problems.append(f"{name}: {error}")
     return made(view.served, tuple(problems))
