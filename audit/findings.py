@@ -96,9 +96,9 @@ def near_copies_finding(copies: pd.DataFrame) -> list[Finding]:
     across, conflicting = (int(groups[name].first().sum()) for name in ("across_splits", "conflicting"))
     mirrored = int((altered["kind"] == "mirrored").sum())
     detail = (
-        f"{images(len(altered))} look like altered copies of another ({whole(mirrored)} of them mirrored; "
-        f"{counted(groups.ngroups, 'group')}); {counted(across, 'group')} across splits, "
-        f"{counted(conflicting, 'group')} with conflicting labels."
+        f"By their looks {whole(len(altered))} altered {'copy' if len(altered) == 1 else 'copies'} of other images "
+        f"({whole(mirrored)} mirrored) in {counted(groups.ngroups, 'group')}; {counted(across, 'group')} across "
+        f"splits, {counted(conflicting, 'group')} with conflicting labels."
     )
     severity = "medium" if across or conflicting else "low"
     return [Finding("FV-D007", severity, "Near and mirrored copies", detail, _link("/review", queue="duplicates"))]
@@ -390,7 +390,8 @@ def memory_finding(samples: pd.DataFrame, fresh: np.ndarray) -> list[Finding]:
         "it has learnt their labels, right or wrong, so the ranking of likely wrong labels is worth less there. Train "
         "with `--folds 5` and audit again."
     )
-    return [Finding("FV-L002", "medium", "Labels judged by a model that has learnt them", detail, "/review")]
+    severity = "medium" if learnt > 0.05 * judged.sum() else "low"
+    return [Finding("FV-L002", severity, "Labels judged by a model that has learnt them", detail, "/review")]
 
 
 def _labels_unchecked(why: str) -> list[Finding]:

@@ -30,7 +30,7 @@ LOOK_ALIKES = 24
 MADE = ("reviewer", "action", "new_label", "id")
 FILTERS = ("label", "predicted", "attribute", "group", "split", "text")
 FIELDS = ("sample_id", "action", "reviewer", "new_label", "soft", "reason", "shown", "id")
-MANY_FIELDS = ("sample_ids", "action", "reviewer", "new_label", "reason", "shown")
+MANY_FIELDS = ("sample_ids", "action", "reviewer", "new_label", "reason", "shown", "ids")
 
 
 def queue(served: Served, query: Query) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def item(served: Served, query: Query) -> dict[str, Any]:
         **{name: getattr(one, name) for name in kept},
         "face": face_address(served.slug, served.pictures, one.sample_id, thumbnail=False),
         "maps": maps(served, one),
-        "copies": [thumbnail(served, other) for other in one.copies],
+        "copies": [thumbnail(served, other) | {"kind": kind} for other, kind in one.copies.items()],
         "neighbours": [thumbnail(served, other) for other in alike],
         "decided": [
             {name: getattr(made, name) for name in ("reviewer", "action", "new_label", "id")} for made in one.decisions
@@ -89,6 +89,12 @@ def look_alikes(served: Served, query: Query) -> dict[str, Any]:
     return {"look_alikes": [thumbnail(served, sample_id) for sample_id in found]}
 
 
+def together(served: Served, query: Query) -> dict[str, Any]:
+    """A picture and its undecided copies, exact, near and mirrored."""
+    found = served.review.together(query.get("id", ""), query.get("reviewer", ""))
+    return {"together": [thumbnail(served, sample_id) for sample_id in found]}
+
+
 def decide(served: Served, body: dict[str, Any]) -> dict[str, Any]:
     """Record one decision; it is on disk when the answer is given."""
     made = served.review.decide(**_fields(body, FIELDS, 3))
@@ -115,7 +121,12 @@ def undo(served: Served, body: dict[str, Any]) -> dict[str, Any]:
     return {"sample_id": taken.sample_id if taken else None}
 
 
-READ: dict[str, Callable[[Served, Query], dict[str, Any]]] = {"queue": queue, "item": item, "look-alikes": look_alikes}
+READ: dict[str, Callable[[Served, Query], dict[str, Any]]] = {
+    "queue": queue,
+    "item": item,
+    "look-alikes": look_alikes,
+    "together": together,
+}
 WRITE: dict[str, Callable[[Served, dict[str, Any]], dict[str, Any]]] = {
     "decide": decide,
     "decide-many": decide_many,

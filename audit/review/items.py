@@ -27,7 +27,8 @@ class ReviewItem:
 
     ``score`` the probability that the label is wrong, after what decisions taught; ``probabilities`` by class;
     ``votes`` counts by class where the data has them, else None (for display alone); ``ambiguous`` whether the votes
-    or the model are split; ``copies`` other samples with the same pixels; ``decisions`` the ones that hold.
+    or the model are split; ``copies`` other samples that show the same picture, and how: ``exact``, ``near`` or
+    ``mirrored``; ``decisions`` the ones that hold.
     """
 
     row: int
@@ -40,7 +41,7 @@ class ReviewItem:
     probabilities: dict[str, float]
     votes: dict[str, int] | None
     ambiguous: bool
-    copies: tuple[str, ...]
+    copies: dict[str, str]
     decisions: tuple[Decision, ...]
 
 
@@ -110,6 +111,12 @@ class Evidence:
         return table.assign(row=row).dropna(subset=["row"]).astype({"row": np.int64})
 
     @cached_property
+    def _group_of(self) -> dict[int, pd.DataFrame]:
+        """Row -> the part of ``copies_table`` that shows the same picture."""
+        groups = [group for _, group in self.copies_table.groupby("duplicate_group")]
+        return {int(row): group for group in groups for row in group["row"]}
+
+    @cached_property
     def vote_columns(self) -> list[str]:
         return [name for name in self.samples.columns if name.startswith("votes_")]
 
@@ -151,9 +158,19 @@ class Evidence:
         order = np.argsort(-(self._unit @ self._unit[row]), kind="stable")
         return order[order != row]
 
-    def copies(self, row: int) -> list[int]:
-        """Other rows with the same pixels, whatever their label."""
-        return [other for other in np.flatnonzero(self.content == self.content[row]).tolist() if other != row]
+    def copies(self, row: int) -> dict[int, str]:
+        """Other rows that show the same picture, whatever their label, and how: ``exact``, ``near`` or ``mirrored``."""
+        group = self._group_of.get(row)
+        if group is None:
+            return {}
+        kinds = dict(zip(group["row"].tolist(), group.get("kind", pd.Series("exact", group.index)), strict=True))
+
+        def kind(other: int) -> str:
+            if self.content[other] == self.content[row]:
+                return "exact"
+            return "mirrored" if (kinds[other] == "mirrored") != (kinds[row] == "mirrored") else "near"
+
+        return {other: kind(other) for other in kinds if other != row}
 
     def votes(self, row: int) -> dict[str, int] | None:
         """Counts by class name; None where this picture has none."""

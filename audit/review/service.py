@@ -166,7 +166,7 @@ class ReviewService:
                 probabilities=evidence.probabilities(row),
                 votes=evidence.votes(row),
                 ambiguous=bool(evidence.ambiguous[row]),
-                copies=tuple(ids.iat[other] for other in evidence.copies(row)),
+                copies={ids.iat[other]: kind for other, kind in evidence.copies(row).items()},
                 decisions=tuple(self._standing.of(key).values()),
             )
 
@@ -185,6 +185,16 @@ class ReviewService:
             ids = self.run.samples["sample_id"]
             return [ids.iat[other] for other in islice(self._open(same, reviewer, "likely_wrong"), n)]
 
+    def together(self, sample_id: str, reviewer: str) -> list[str]:
+        """The picture and its copies of any kind and label that the reviewer may still decide, one of each label."""
+        with self._lock:
+            self._refresh()
+            row = self._row(sample_id)
+            rows = np.array([row, *self.evidence.copies(row)], dtype=np.int64)
+            ids = self.run.samples["sample_id"]
+            known = rows[np.isin(rows, self.evidence.reviewable)]
+            return [ids.iat[other] for other in self._open(known, reviewer, "duplicates")]
+
     @property
     def learned(self) -> Learned:
         """Scores and error rates after all decisions so far."""
@@ -199,8 +209,8 @@ class ReviewService:
         """What the queues are in the order of: as ``learned``, or as it was up to ``rerank_seconds`` ago."""
         with self._lock:
             self._refresh()
-            outdated = self._ranking is None or self._ranking is not self._learned
-            if outdated and (self._ranking is None or time.monotonic() >= self._rerank_at):
+            outdated = self._ranking is not self._learned and time.monotonic() >= self._rerank_at
+            if self._ranking is None or outdated:
                 self._ranking = self.learned
                 self._rerank_at = time.monotonic() + self.rerank_seconds
                 self._orders.clear()
@@ -277,9 +287,12 @@ class ReviewService:
         ids: Sequence[str] | None = None,
     ) -> list[Decision]:
         """The same decision on several pictures, all recorded or none; ``ids`` one a picture, as in ``decide``."""
+        ids = ids or [uuid.uuid4().hex for _ in sample_ids]
+        if len(ids) != len(sample_ids):
+            raise InputError(f"{len(ids)} ids came with {len(sample_ids)} pictures; give one a picture, or none.")
         decisions = [
             self._decision(name, action, reviewer, new_label, None, reason, shown, own)
-            for name, own in zip(sample_ids, ids or [uuid.uuid4().hex for _ in sample_ids], strict=True)
+            for name, own in zip(sample_ids, ids, strict=True)
         ]
         self.store.append(*decisions)
         return decisions

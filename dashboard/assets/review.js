@@ -92,7 +92,7 @@
   /* ---- queue and pictures ------------------------------------------------------------------------------------ */
 
   function fresh() {
-    return { queue: [], items: new Map(), current: null, past: [], future: [], done: new Set(), words: "", shown: new Set(), at: 0 };
+    return { queue: [], items: new Map(), current: null, past: [], future: [], done: new Set(), words: "", at: 0, soft: null };
   }
 
   function asked() {
@@ -140,6 +140,7 @@
 
   async function show(id) {
     state.current = id;
+    state.soft = null;
     const shownFor = state;
     try {
       const item = await load(id);
@@ -154,6 +155,7 @@
     desk.classList.add("finished");
     part("done").textContent = words;
     document.getElementById("look-alikes").hidden = true;
+    part("soft").hidden = true;
   }
 
   /* ---- drawing ---------------------------------------------------------------------------------------------- */
@@ -165,16 +167,14 @@
     part("done").textContent = "";
     part("face").src = item.face;
     part("face").alt = hidden ? "Picture to judge" : `Picture labelled ${item.label}`;
-    part("id").textContent = item.sample_id;
+    part("id").textContent = hidden ? "" : item.sample_id;
+    part("soft").hidden = true;
+    part("ambiguous").hidden = hidden || !item.ambiguous;
     part("label").textContent = item.label;
     part("suggested").textContent = item.suggested || "none";
     part("reason").textContent = item.reason;
-    mapChoice(item);
+    overlay(item);
     bars(item);
-    faces(part("copies"), item.copies);
-    part("copies-box").hidden = hidden || !item.copies.length;
-    faces(part("neighbours"), item.neighbours);
-    part("neighbours-box").hidden = hidden || !item.neighbours.length;
     part("votes").textContent = item.votes ? votes(item.votes) : "";
     part("votes-box").hidden = hidden || !item.votes;
     part("votes-box").open = false;
@@ -185,41 +185,61 @@
       button.classList.toggle("is-suggested", !hidden && button.dataset.label === item.suggested);
     }
     if (item.decided.length && !hidden) saved(`Decided: ${item.decided.map((one) => `${one.new_label || one.action.replaceAll("_", " ")} by ${one.reviewer}`).join(", ")}.`);
-    history.replaceState({}, "", addressOf(item.sample_id));
+    history.replaceState({}, "", addressOf(hidden ? null : item.sample_id));
     desk.dataset.sample = item.sample_id;
     document.getElementById("look-alikes").hidden = true;
+    // The face is seen a frame before what lies around it: the next decision waits for nothing else.
+    requestAnimationFrame(() => setTimeout(() => { if (desk && state.current === item.sample_id) around(item, hidden); }, 0));
   }
 
+  function around(item, hidden) {
+    mapTiles(item);
+    faces(part("copies"), item.copies);
+    part("copies-box").hidden = hidden || !item.copies.length;
+    faces(part("neighbours"), item.neighbours);
+    part("neighbours-box").hidden = hidden || !item.neighbours.length;
+    if (parameters().get("queue") === "duplicates" && !hidden) group();
+  }
+
+  /* The name of a picture often holds its label, so a blind review keeps it out of the address too. */
   function addressOf(id) {
     const values = parameters();
-    values.set("id", id);
-    return `${location.pathname}?${values}`;
+    values.delete("id");
+    if (id) values.set("id", id);
+    const query = String(values);
+    return query ? `${location.pathname}?${query}` : location.pathname;
   }
 
-  function mapChoice(item) {
-    const names = { predicted: "for the prediction", label: "for the label" };
-    const box = part("maps");
-    box.replaceChildren();
+  /* Which of the picture's maps is wanted: the one chosen before, or its like. */
+  function wanted(item) {
+    const before = state.target || "";
+    const kind = before.includes(MINUS) ? Object.keys(item.maps).find((name) => name.includes(MINUS)) : before;
+    return kind in item.maps ? kind : "";
+  }
+
+  function overlay(item) {
+    const target = wanted(item);
     const layer = part("map");
-    const choose = (target) => {
-      state.target = target;
-      layer.hidden = !target || desk.classList.contains("is-blind");
-      layer.classList.toggle("map-contrast", target.includes(MINUS));
-      if (target) layer.src = item.maps[target];
-      for (const button of box.children) button.setAttribute("aria-pressed", String(button.dataset.target === target));
-    };
-    for (const target of ["", ...Object.keys(item.maps)]) {
+    layer.hidden = !target || desk.classList.contains("is-blind");
+    layer.classList.toggle("map-contrast", target.includes(MINUS));
+    if (target) layer.src = item.maps[target];
+    for (const button of part("maps").children) button.setAttribute("aria-pressed", String(button.dataset.target === target));
+  }
+
+  function mapTiles(item) {
+    const names = { predicted: "for the prediction", label: "for the label" };
+    const tiles = ["", ...Object.keys(item.maps)].map((target) => {
       const words = target ? names[target] || target.split(MINUS).join(" minus ") : "face alone";
-      const button = make("button", { className: "card small map-tile", type: "button", onclick: () => choose(target) });
+      const choose = () => { state.target = target; overlay(item); };
+      const button = make("button", { className: "card small map-tile", type: "button", onclick: choose });
       const picture = make("span", { className: "stack" }, make("img", { className: "photo", src: item.face, alt: "" }));
       if (target) picture.append(make("img", { className: target.includes(MINUS) ? "map map-contrast" : "map", src: item.maps[target], alt: "" }));
       button.append(picture, make("span", { className: "caption", textContent: words }));
       button.dataset.target = target;
-      box.append(button);
-    }
-    const wanted = state.target || "";
-    const kind = wanted.includes(MINUS) ? Object.keys(item.maps).find((name) => name.includes(MINUS)) : wanted;
-    choose(kind in item.maps ? kind : "");
+      return button;
+    });
+    part("maps").replaceChildren(...tiles);
+    overlay(item);
   }
 
   function bars(item) {
@@ -236,8 +256,9 @@
     box.replaceChildren(
       ...list.map((one) => {
         const picture = make("img", { className: "photo", src: one.face, alt: `labelled ${one.label}` });
+        const words = one.kind && one.kind !== "exact" ? `${one.label}, ${one.kind}` : one.label;
         const link = make("a", { className: "card small", href: `/sample?${new URLSearchParams({ ...run(), id: one.sample_id })}`, title: one.sample_id });
-        link.append(make("span", { className: "stack" }, picture), make("span", { className: "caption", textContent: one.label }));
+        link.append(make("span", { className: "stack" }, picture), make("span", { className: "caption", textContent: words }));
         return link;
       })
     );
@@ -291,35 +312,78 @@
     const given = act === "relabel" ? label : act === "accept" ? item.suggested : null;
     const body = { id: identity(), sample_id: id, action: act, reviewer: reviewer(), shown: shown(item) };
     if (given) body.new_label = given;
-    state.words = words(item, act, given);
-    keep([...outbox(), { run: slug(), what: "decide", body }]);
-    state.past.push({ id, decision: body.id });
-    state.done.add(id);
-    state.items.delete(id);
-    saved(`Saving: ${state.words}`);
-    state.at += 1;
+    if (act === "soft") body.soft = shares();
+    record("decide", body, [id], [body.id], words(item, act, given));
     next();
     send();
   }
 
+  /* Into the outbox first, so that nothing that was decided depends on the server. */
+  function record(what, body, ids, decisions, told) {
+    keep([...outbox(), { run: slug(), what, body }]);
+    state.past.push({ id: state.current, decisions });
+    for (const id of ids) { state.done.add(id); state.items.delete(id); }
+    state.queue = state.queue.filter((id) => !state.done.has(id));
+    state.words = told;
+    state.at += 1;
+    saved(`Saving: ${told}`);
+  }
+
   function words(item, action, given) {
     const name = item.sample_id.split("/").pop();
-    const result = { keep: `${item.label} kept`, skip: "skipped", not_a_face: "not a face" }[action] || `${item.label} → ${given}`;
+    const result = { keep: `${item.label} kept`, skip: "skipped", not_a_face: "not a face", soft: told() }[action] || `${item.label} → ${given}`;
     return `${name}: ${result}. U undoes.`;
+  }
+
+  /* ---- soft labels: parts are dealt out among the labels, and their shares are the decision ------------------ */
+
+  function softly() {
+    if (!state.current || desk.classList.contains("finished")) return;
+    state.soft = state.soft ? null : [];
+    drawSoft();
+  }
+
+  function deal(label) {
+    state.soft.push(label);
+    drawSoft();
+  }
+
+  function takeBack() {
+    state.soft.pop();
+    drawSoft();
+  }
+
+  function shares() {
+    const found = {};
+    for (const label of state.soft) found[label] = (found[label] || 0) + 1 / state.soft.length;
+    return found;
+  }
+
+  const told = () => (state.soft ? Object.entries(shares()).map(([name, share]) => `${name} ${percent(share)}`).join(", ") : "");
+
+  function drawSoft() {
+    part("soft").hidden = !state.soft;
+    if (!state.soft) return;
+    part("soft-words").textContent = told() || "Press the number of each emotion you see, more often for more of it.";
+    desk.querySelector("[data-act=soft-save]").disabled = state.soft.length < 2;
   }
 
   async function undo() {
     await send();
     if (outbox().length) return;
-    const last = state.past.pop();
+    let last = state.past.pop();
+    while (last && !last.decisions) last = state.past.pop();
     try {
-      const answer = await tell(slug(), "undo", Object.assign({ reviewer: reviewer() }, last && last.decision ? { id: last.decision } : {}));
-      if (!answer.sample_id) { saved("There is nothing to undo."); return; }
-      state.done.delete(answer.sample_id);
+      let answer = null;
+      for (const id of last ? last.decisions : [null]) {
+        answer = await tell(slug(), "undo", Object.assign({ reviewer: reviewer() }, id ? { id } : {}));
+        if (!answer.sample_id) { saved("There is nothing to undo."); return; }
+        state.done.delete(answer.sample_id);
+      }
       state.items.clear();
       if (state.current) state.future.push(state.current);
       state.words = "";
-      await show(answer.sample_id);
+      await show((last && last.id) || answer.sample_id);
       saved("Undone.");
       refresh();
     } catch (error) {
@@ -342,57 +406,76 @@
   }
 
   function act(action, label) {
-    if (action === "undo") return undo();
+    const acts = { undo, soft: softly, "soft-save": () => decide("soft"), "soft-leave": softly };
+    if (acts[action]) return acts[action]();
+    if (state.soft && action === "relabel") return deal(label);
     return decide(action, label);
   }
 
-  /* ---- look-alikes ------------------------------------------------------------------------------------------ */
+  /* ---- many at once: look-alikes, or the copies of one picture ------------------------------------------------ */
+
+  const box = () => document.getElementById("look-alikes");
+  const chosen = () => [...box().querySelectorAll("[aria-pressed=true]")].map((button) => button.dataset.sample);
 
   async function alike() {
-    const box = document.getElementById("look-alikes");
-    if (!box.hidden) { box.hidden = true; return; }
+    if (!box().hidden) { box().hidden = true; return; }
     if (!state.current || desk.classList.contains("is-blind")) return;
     const { look_alikes: list } = await ask("look-alikes", { id: state.current, reviewer: reviewer() });
-    const grid = box.querySelector("[data-part=batch]");
-    grid.replaceChildren(
+    fill(list, "Look-alikes", "Undecided pictures most like this one, with the same label. Choose some (A: all) and give them one label.", false);
+    if (!list.length) box().querySelector("[data-part=batch]").replaceChildren(make("p", { className: "note", textContent: "No undecided picture with this label is left." }));
+    box().scrollIntoView({ block: "nearest" });
+    (box().querySelector(".choice") || box()).focus();
+  }
+
+  async function group() {
+    const id = state.current;
+    const { together: list } = await ask("together", { id, reviewer: reviewer() });
+    if (id !== state.current || list.length < 2) return;
+    fill(list, "The same picture", "What you decide now holds for all that are marked; click one to leave it out.", true);
+  }
+
+  function fill(list, title, about, marked) {
+    box().querySelector("h2").textContent = title;
+    box().querySelector(".section-head .note").textContent = about;
+    box().querySelector("[data-part=batch]").replaceChildren(
       ...list.map((one) => {
         const picture = make("img", { className: "photo", src: one.face, alt: `labelled ${one.label}` });
         const button = make("button", { type: "button", className: "card choice", title: one.sample_id });
         button.dataset.sample = one.sample_id;
-        button.setAttribute("aria-pressed", "false");
+        button.setAttribute("aria-pressed", String(marked));
         button.append(make("span", { className: "stack" }, picture), make("span", { className: "caption", textContent: one.label }));
         return button;
       })
     );
-    if (!list.length) grid.replaceChildren(make("p", { className: "note", textContent: "No undecided picture with this label is left." }));
-    box.hidden = false;
-    box.scrollIntoView({ block: "nearest" });
-    (grid.querySelector("button") || box).focus();
+    box().hidden = false;
   }
 
-  async function batch(what) {
-    const chosen = [...document.querySelectorAll("#look-alikes [aria-pressed=true]")].map((button) => button.dataset.sample);
-    if (!chosen.length) { saved("Choose pictures first.", true); return; }
-    const action = ["keep", "not_a_face"].includes(what) ? what : "relabel";
-    const body = { sample_ids: chosen, action, reviewer: reviewer(), shown: ["image", "label"] };
+  function chooseAll() {
+    const buttons = [...box().querySelectorAll(".choice")];
+    const all = buttons.every((button) => button.getAttribute("aria-pressed") === "true");
+    for (const button of buttons) button.setAttribute("aria-pressed", String(!all));
+  }
+
+  function batch(what) {
+    const names = chosen();
+    if (!names.length) { saved("Choose pictures first.", true); return; }
+    const action = ["keep", "not_a_face", "skip"].includes(what) ? what : "relabel";
+    const ids = names.map(identity);
+    const body = { id: identity(), ids, sample_ids: names, action, reviewer: reviewer(), shown: ["image", "label"] };
     if (action === "relabel") body.new_label = what;
-    try {
-      await tell(slug(), "decide-many", body);
-      for (const id of chosen) state.done.add(id);
-      saved(`Saved: ${chosen.length} pictures, ${what.replaceAll("_", " ")}.`);
-      document.getElementById("look-alikes").hidden = true;
-      refresh();
-    } catch (error) {
-      saved(error.message, true);
-    }
+    const here = state.current;
+    record("decide-many", body, names, ids, `${names.length} pictures, ${what.replaceAll("_", " ")}. U undoes.`);
+    box().hidden = true;
+    if (names.includes(here)) next();
+    send();
   }
 
   /* ---- events ----------------------------------------------------------------------------------------------- */
 
   document.addEventListener("click", (event) => {
     if (!desk || !event.target.closest) return;
-    const chosen = event.target.closest("#look-alikes .choice");
-    if (chosen) chosen.setAttribute("aria-pressed", String(chosen.getAttribute("aria-pressed") !== "true"));
+    const choice = event.target.closest("#look-alikes .choice");
+    if (choice) choice.setAttribute("aria-pressed", String(choice.getAttribute("aria-pressed") !== "true"));
     const many = event.target.closest("[data-batch]");
     if (many) batch(many.dataset.batch);
     const button = event.target.closest("#review-desk [data-act]");
@@ -406,26 +489,62 @@
   document.addEventListener("keydown", (event) => {
     if (!desk || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (window.facevalue.typing(event.target) || document.querySelector("[role=dialog]")) return;
+    if (event.key === "g") leaving = event.timeStamp;
+    if (event.timeStamp - leaving < 1200) return;
     const onButton = event.target.closest("button, a, summary");
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const label = /^[1-9]$/.test(key) ? classes()[Number(key) - 1] : null;
+    const keys = state.soft ? softKeys(label) : !box().hidden && chosen().length ? manyKeys(label) : deskKeys(label);
+    const does = label ? keys.label : keys[key];
+    if (!does || (onButton && (key === "Enter" || key.startsWith("Arrow")))) return;
+    event.preventDefault();
+    does();
+  }, true);
+
+  let leaving = -Infinity;
+
+  function deskKeys(label) {
     const hidden = desk.classList.contains("is-blind");
-    const keys = {
+    return {
+      label: () => decide("relabel", label),
       k: () => !hidden && decide("keep"),
       x: () => decide("not_a_face"),
       s: () => decide("skip"),
+      l: softly,
       u: undo,
       b: alike,
+      ...(box().hidden ? {} : { a: chooseAll }),
       ArrowLeft: back,
       ArrowRight: forward,
       Enter: () => !hidden && decide("accept"),
     };
-    const label = /^[1-9]$/.test(event.key) ? classes()[Number(event.key) - 1] : null;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (onButton && (key === "Enter" || key.startsWith("Arrow"))) return;
-    if (!label && !keys[key]) return;
-    event.preventDefault();
-    if (label) decide("relabel", label);
-    else keys[key]();
-  }, true);
+  }
+
+  function softKeys(label) {
+    return {
+      label: () => deal(label),
+      Backspace: takeBack,
+      Escape: softly,
+      l: softly,
+      Enter: () => state.soft.length > 1 && decide("soft"),
+    };
+  }
+
+  function manyKeys(label) {
+    return {
+      label: () => batch(label),
+      Enter: () => load(state.current).then((item) => item.suggested && batch(item.suggested)),
+      k: () => batch("keep"),
+      x: () => batch("not_a_face"),
+      s: () => batch("skip"),
+      a: chooseAll,
+      b: alike,
+      u: undo,
+      ArrowLeft: back,
+      ArrowRight: forward,
+      Escape: () => { box().hidden = true; },
+    };
+  }
 
   function start() {
     state = Object.assign(fresh(), state ? { past: state.past, target: state.target } : {});

@@ -29,7 +29,7 @@ QUEUES = (
     ("confusion", "A cell", "The likely wrong ones of one cell of the confusion matrix."),
     ("group", "A group", "The likely wrong ones of one group."),
     ("search", "Search", "The likely wrong ones whose name or label contains a text."),
-    ("control", "Control sample", "100 at random: the only queue that shows how many labels are wrong overall."),
+    ("control", "Control sample", "200 at random: the only queue that shows how many labels are wrong overall."),
     ("disagreements", "Disagreements", "Pictures that reviewers decided differently."),
 )
 KINDS = tuple(kind for kind, *_ in QUEUES)
@@ -147,7 +147,7 @@ def decision(view: View) -> Component:
         for k, name in enumerate(view.run.classes)
     ]
     acts = (("accept", "Enter", "Accept suggestion"), ("keep", "K", "Keep label"), ("not_a_face", "X", "Not a face"),
-            ("skip", "S", "Skip"), ("undo", "U", "Undo"))  # fmt: skip
+            ("soft", "L", "Soft label"), ("skip", "S", "Skip"), ("undo", "U", "Undo"))  # fmt: skip
     buttons = [
         html.Button([html.Kbd(key), html.Span(words)], className=f"act-button act-{act}", **data(act=act))
         for act, key, words in acts
@@ -155,10 +155,21 @@ def decision(view: View) -> Component:
     return html.Section(
         [
             html.Div([_named("Label", "label"), _named("Suggested", "suggested")], className="desk-labels"),
+            html.P(
+                "Blind: what the picture is called, what is suggested and where the model looked stay hidden.",
+                className="note blind-note",
+            ),
+            html.P(
+                "Ambiguous: the evidence is split. Perhaps no single emotion; a soft label (L) can say so.",
+                className="desk-ambiguous",
+                hidden=True,
+                **data(part="ambiguous"),
+            ),
             html.P("", className="note desk-reason", **data(part="reason")),
             html.Div(className="desk-bars", **data(part="probabilities")),
             html.Div(buttons[:2], className="desk-acts main-acts"),
             html.Div(labels, className="desk-acts labels", role="group", **aria(label="Give a label")),
+            soft_label(),
             html.Div(buttons[2:], className="desk-acts"),
             html.P("", className="desk-saved", role="status", **data(part="saved")),
             html.Details(
@@ -170,6 +181,18 @@ def decision(view: View) -> Component:
         className="section",
         **aria(label="Decision"),
     )
+
+
+def soft_label() -> Component:
+    """Several emotions at once, each with its share."""
+    buttons = [
+        html.Button([html.Kbd(key), html.Span(words)], className=f"act-button act-{act}", **data(act=act))
+        for act, key, words in (("soft-save", "Enter", "Save soft label"), ("soft-leave", "Esc", "Leave"))
+    ]
+    words = html.P("", className="desk-soft-words", role="status", **data(part="soft-words"))
+    hint = html.P("Each press adds a part; Backspace takes the last one back.", className="note")
+    parts = [words, hint, html.Div(buttons, className="desk-acts")]
+    return html.Div(parts, className="desk-soft", hidden=True, **data(part="soft"))
 
 
 def _faces(title: str, part: str) -> Component:
@@ -192,7 +215,7 @@ def standing(view: View) -> Component:
             html.Div("", className="progress-bar", **data(part="bar")),
             html.Dl("", className="facts", **data(part="progress")),
             html.Div(learned, **data(part="learned-box")),
-            html.Div(exports(view), className="exports"),
+            html.Div(exports(view), className="take-away"),
         ],
         className="section standing",
         **aria(label="Progress"),
@@ -218,6 +241,7 @@ def look_alikes(view: View) -> Component:
         html.Button("Keep the label", className="act-button", **data(batch="keep")),
         *labels,
         html.Button("Not a face", className="act-button", **data(batch="not_a_face")),
+        html.Button("Skip", className="act-button", **data(batch="skip")),
     ]
     grid = html.Div(className="grid", **data(part="batch"))
     return shell.section(

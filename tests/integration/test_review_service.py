@@ -107,7 +107,7 @@ def test_a_decision_reaches_copies_with_the_same_label_only(service: ReviewServi
     unlike = next(list(names) for names in contents.values() if len({samples["label"][n] for n in names}) == 2)
     service.decide(unlike[0], "keep", "ann")
     assert service.item(unlike[1]).decisions == ()
-    assert service.item(unlike[0]).copies == (unlike[1],)
+    assert service.item(unlike[0]).copies == {unlike[1]: "exact"}
 
 
 def test_decisions_hold_for_another_run_of_the_same_pictures(store: ReviewStore, made: tuple, tmp_path: Path) -> None:
@@ -255,6 +255,29 @@ def test_look_alikes_share_the_label_and_can_be_decided_at_once(service: ReviewS
     with pytest.raises(InputError, match="'bored'"):
         service.decide_many(service.queue()[:2], "relabel", "ann", new_label="bored")
     assert len(service.log()) == len(alike) + 2
+
+
+def test_copies_are_decided_together(service: ReviewService, made: tuple) -> None:
+    first = service.queue("duplicates", "ann")[0]
+    group = service.together(first, "ann")
+    assert group[0] == first and len(group) == 2
+    assert {service.item(name).label for name in group} != {service.item(first).label}
+    service.decide_many(group, "relabel", "ann", new_label="sad")
+    assert service.together(first, "ann") == []
+    with pytest.raises(InputError, match="1 ids came with 2 pictures"):
+        service.decide_many(group, "keep", "ann", ids=["one"])
+
+
+def test_many_reviewers_share_an_order_for_a_while(made: tuple, store: ReviewStore) -> None:
+    service = ReviewService(made[0], store, rerank_seconds=60)
+    before = service.queue("likely_wrong", "ann")
+    for name in before[:8]:
+        service.decide(name, "keep", "ann")
+    assert service.queue("likely_wrong", "ann") == before[8:]
+    assert service.ranking is not service.learned
+    service.rerank_seconds = service._rerank_at = 0.0
+    assert service.queue("likely_wrong", "ann") != before[8:]
+    assert service.ranking is service.learned
 
 
 def test_an_item_tells_what_there_is_to_know(service: ReviewService) -> None:

@@ -140,6 +140,17 @@ def test_blocks_give_the_same_pairs_as_one_product(monkeypatch: pytest.MonkeyPat
     assert len(whole) == sum(i % 7 == j % 7 for i in range(23) for j in range(i))
 
 
+def test_among_very_many_the_hash_finds_the_same_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [scene(i) for i in range(60)]
+    pictures += [(pictures[i] * 0.7 + 15).astype(np.uint8) for i in range(10)]
+    pictures += [pictures[i][:, ::-1] for i in range(10, 20)]
+    thumbnails = np.stack([thumbnail(picture) for picture in pictures])
+    whole = similar_pairs(thumbnails)
+    assert len(whole) == 20 and whole["mirrored"].sum() == 10
+    monkeypatch.setattr("audit.duplicates.ALL_PAIRS", 1)
+    pd.testing.assert_frame_equal(similar_pairs(thumbnails), whole)
+
+
 def test_blank_and_far_pictures_come_first() -> None:
     rng = np.random.default_rng(0)
     embeddings = np.ones(8) + rng.normal(0, 0.1, (60, 8))
