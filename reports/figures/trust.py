@@ -89,7 +89,7 @@ def region_drops(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     names = frame["region"].tolist()
     marks = _marks(look.first, "diamond", 0, "fall", names, frame[["drop", "low", "high"]], _points)
     return _rows(look, [upright(look, 0, len(frame)), marks], names, "region_drops",
-                 "fall of the label's probability when the region is blurred", ".0%", legend=False)  # fmt: skip
+                 "fall of the probability, region blurred", ".0%", legend=False)  # fmt: skip
 
 
 def region_tells(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
@@ -103,7 +103,7 @@ def region_tells(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     names = frame["region"].tolist()
     marks = _marks(look.first, "diamond", 0, "effect", names, frame[["effect", "low", "high"]], decimal)
     return _rows(look, [upright(look, 0, len(frame)), marks], names, "region_tells",
-                 "log-odds taken off the label by blurring the region", legend=False)  # fmt: skip
+                 "log-odds taken off by blurring it", legend=False)  # fmt: skip
 
 
 def _points(value: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -207,3 +208,72 @@ def test_switching_to_another_run(page: Page, site: Site) -> None:
 def test_wrong_addresses_are_answered_in_words(page: Page, site: Site, path: str) -> None:
     page.goto(site.address + path)
     expect(page.locator("main .message h2").first).to_be_visible()
+
+
+def test_maps_are_chosen_by_where_they_lie(page: Page, site: Site) -> None:
+    open_page(page, site, "/saliency?region=mouth&share=0.2..1", "Saliency")
+    rows = site.runs[0].samples
+    on_mouth = rows[rows["share_mouth"].between(0.2, 1)]
+    wait_for_count(page, len(on_mouth))
+    expect(page.get_by_role("textbox", name="Region", exact=True)).to_have_value("mouth")
+    group = str(on_mouth["map_cluster"].dropna().iloc[0])
+    choose(page, "Maps like", group)
+    wait_for_count(page, int((on_mouth["map_cluster"] == group).sum()))
+    assert query(page) == {"region": "mouth", "share": "0.2..1", "map_cluster": group}
+
+
+def test_two_classes_are_set_against_each_other_by_choice(page: Page, site: Site) -> None:
+    open_page(page, site, "/saliency", "Saliency")
+    choose(page, "Map of", "sad")
+    expect(page.get_by_text("Grad-CAM for sad, negative evidence cut off")).to_be_visible()
+    choose(page, "Against", "fear")
+    expect(page.get_by_text("blue spoke for sad, orange for fear")).to_be_visible()
+    assert query(page) == {"target": "sad", "minus": "fear"}
+    expect(page.locator(f"{CARD} .map").first).to_have_css("filter", 'url("#scale-contrast")')
+
+
+def test_raw_values_stand_under_the_pointer(page: Page, site: Site) -> None:
+    row = int((site.runs[0].samples["status"] == "ok").to_numpy().argmax())
+    sample = site.runs[0].samples["sample_id"].iloc[row]
+    open_page(page, site, f"/sample?id={sample}&target=sad", sample.rsplit("/", 1)[1])
+    page.wait_for_load_state("networkidle")
+    box = page.locator(".large .stack").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.6)
+    raw = site.runs[0].maps("gradcam").raw(row, site.runs[0].classes.index("sad"))[3, 1]
+    shown = page.locator(".map-tip")
+    expect(shown).to_contain_text("row 4 of 6, column 2 of 6")
+    number = float(shown.inner_text().split()[1].replace("−", "-"))
+    assert number == pytest.approx(float(raw), rel=0.01)
+
+
+@pytest.mark.parametrize(("kind", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])
+def test_a_view_is_saved_as_it_is_seen(page: Page, site: Site, kind: str, start: bytes, tmp_path: Path) -> None:
+    open_page(page, site, "/saliency?size=24&target=sad&minus=neutral", "Saliency")
+    page.wait_for_load_state("networkidle")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name=kind, exact=True).click()
+    saved.value.save_as(tmp_path / "view")
+    content = (tmp_path / "view").read_bytes()
+    assert content.startswith(start) and saved.value.suggested_filename == f"saliency.{kind.lower()}"
+    if kind == "SVG":
+        drawn = content.decode()
+        assert drawn.count("<image") == page.locator(f"{CARD} img").count() and 'id="scale-contrast"' in drawn
+        assert "blue spoke for sad, orange for neutral" in drawn
+
+
+def test_a_map_that_cannot_be_computed_says_why(page: Page, site: Site) -> None:
+    rows = site.runs[0].samples
+    sample = rows.loc[rows["status"] == "ok", "sample_id"].iloc[0]
+    open_page(page, site, f"/sample?id={sample}", sample.rsplit("/", 1)[1])
+    expect(page.get_by_text("Other methods cannot be computed. The model is not there: pass --model")).to_be_visible()
+
+
+def test_a_finding_about_a_shortcut_leads_to_its_images(page: Page, site: Site) -> None:
+    open_page(page, site, "/", "Overview")
+    page.locator(".finding", has_text="A shortcut for sad").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1, name="Shortcuts")).to_be_visible()
+    page.get_by_role("link", name="its images").first.click()
+    wait_for_count(page, len(site.runs[0].table("shortcuts")["examples"].iloc[0]))
+    page.get_by_role("link", name="Can the maps be trusted?").click()
+    expect(page.get_by_text("they depend on what was learned")).to_be_visible()
