@@ -225,7 +225,8 @@ def audit(
     model_input: Input = None,
     cam_layer: CamLayer = None,
     committee: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL ...", help="Further models, asked about the labels alone.")
+        list[str] | None,
+        typer.Option(metavar="MODEL ...", help="Asked about labels too; mirror: the model on mirrored faces."),
     ] = None,
     label_mix: Annotated[
         str | None, typer.Option(metavar="a=0.4,b=0.6", help="Label mix to compare groups at (default: the data's).")
@@ -268,6 +269,7 @@ def audit(
     from audit import audit as run_audit
     from faces.readers import open_dataset
     from models.load import load_classifier, load_member
+    from models.mirrored import mirrored_view
 
     numbers = None if label_names is None else LabelSet.parse(label_names)
     dataset = open_dataset(data, metadata, label, order, numbers).select(split, limit)
@@ -276,7 +278,10 @@ def audit(
     classifier = load_classifier(model, classes, model_input, cam_layer, allow_pickle=allow_pickle)
     for note in classifier.card.get("notes", ()):
         print(f"the model: {note}")
-    jury = [load_member(member, classes, model_input, allow_pickle) for member in (*(committee or ()), *context.args)]
+    jury = [
+        mirrored_view(classifier) if member == "mirror" else load_member(member, classes, model_input, allow_pickle)
+        for member in (*(committee or ()), *context.args)
+    ]
     options = AuditOptions(
         names(attributes), label_mix=mix, references=references, min_group=min_group, out_of_fold=out_of_fold,
         resume=resume,
@@ -331,12 +336,13 @@ def serve(
     data: Moved = None,
     model: MovedModel = None,
     reviews: Reviews = None,
+    overlap: Annotated[int, typer.Option(metavar="N", min=1, help="Reviewers each picture shall have.")] = 1,
 ) -> None:
     """Serve the dashboard of one run or several."""
     from audit.run import AuditRun
     from dashboard.app import serve as serve_pages
 
-    serve_pages([AuditRun.open(run) for run in runs], host, port, reviews, data, model=model)
+    serve_pages([AuditRun.open(run) for run in runs], host, port, reviews, data, model=model, overlap=overlap)
 
 
 @app.command()
@@ -410,13 +416,14 @@ def export(
         str, typer.Option("--format", help="corrected, archive, fer2013, diff, decisions or label-studio.")
     ] = "corrected",
     no_names: Annotated[bool, typer.Option("--no-names", help="Leave reviewers' names out.")] = False,
+    consensus: Annotated[str, typer.Option(help="Of several reviewers: majority or dawid_skene.")] = "majority",
     data: Moved = None,
     reviews: Reviews = None,
 ) -> None:
     """Hand the decisions out: corrected labels that `train --labels` takes, an archive, a diff, ..."""
     from audit.review.formats import export as write
 
-    service = open_review(run, reviews)
+    service = open_review(run, reviews, consensus)
     print(f"{out}: {write(service, form, lambda: service.run.dataset(data), out, not no_names):,}")
 
 
@@ -433,13 +440,22 @@ def take(
     print(f"{take_in(open_review(run, reviews), file, reviewer):,} decisions recorded")
 
 
-def open_review(run: Path, reviews: str | None) -> ReviewService:
+@review.command("agreement")
+def agree(run: RunFolder, as_json: Json = False, reviews: Reviews = None) -> None:
+    """Tell how far reviewers agree: overall, by pair and by class."""
+    from reports.terminal import print_agreement
+
+    found = open_review(run, reviews).agreement()
+    say({"schema": 1, **found.json()}) if as_json else print_agreement(found)
+
+
+def open_review(run: Path, reviews: str | None, consensus: str = "majority") -> ReviewService:
     from audit.review.service import ReviewService
     from audit.review.store import ReviewStore
     from audit.run import AuditRun
 
     opened = AuditRun.open(run)
-    return ReviewService(opened, ReviewStore.open(reviews or opened.folder / "reviews.sqlite"))
+    return ReviewService(opened, ReviewStore.open(reviews or opened.folder / "reviews.sqlite"), consensus=consensus)
 
 
 @app.command()

@@ -1,9 +1,9 @@
 """How well wrong labels are ranked on FER-2013, with the ten FER+ annotators as the judge and nothing else.
 
 A label is wrong when another of the seven emotions has more votes. Without arguments the shipped checkpoints are
-audited on PublicTest; ``--runs RUN ...`` takes finished audits of it instead (several are also judged as a committee),
-``--model MODEL`` a checkpoint whose ``out_of_fold/`` judges the Training part (else a shipped one that has it),
-``--corrected OUT`` keeps the labels that the simulated reviewer corrected there.
+audited on PublicTest; ``--runs RUN ...`` takes finished audits of it instead, each with the committee it was made with
+(several are also judged as one committee), ``--model MODEL`` a checkpoint whose ``out_of_fold/`` judges the Training
+part (else a shipped one that has it), ``--corrected OUT`` keeps the labels that the simulated reviewer corrected there.
 
 Bars: PublicTest: average precision 0.80, 0.93 of the first 100 wrong, 0.05 above every cleanlab ranking of the same
 probabilities; after 200 simulated decisions 0.85 on the rest. Training: 0.85 of the first 1,000 wrong, and 0.75 of
@@ -142,15 +142,23 @@ def simulate(service: ReviewService, judged: Judged, kind: str, decisions: int) 
     return found, asked
 
 
+def asked(run: AuditRun) -> list[np.ndarray]:
+    """Probabilities (N, K) of the run's model and of each member of its committee."""
+    file = run.folder / "committee.npy"
+    members = list(np.load(file).swapaxes(0, 1)) if file.is_file() else []
+    return [np.asarray(share, dtype=np.float64) for share in (run.probabilities, *members)]
+
+
 def public_test(runs: list[AuditRun], bars: Bars, place: Path) -> None:
     """Every run alone, all of them together, and the best of these after a few decisions."""
     samples, classes = runs[0].samples, runs[0].classes
     judged = Judged.of(samples, classes)
     content = samples["content_id"].to_numpy(dtype=object)
-    shares = [np.asarray(run.probabilities, dtype=np.float64) for run in runs]
-    for run, p in zip(runs, shares, strict=True) if len(runs) > 1 else ():
-        issues = label_issues(p, judged.labels, classes.names, run.embeddings, content=content)
-        compare(f"PublicTest, {run.name}", judged, p, issues)
+    said = [asked(run) for run in runs]
+    for run, own in zip(runs, said, strict=True) if len(runs) > 1 else ():
+        issues = label_issues(own[0], judged.labels, classes.names, run.embeddings, None, content, own[1:])
+        compare(f"PublicTest, {run.name}", judged, np.mean(own, axis=0), issues)
+    shares = [share for own in said for share in own]
     p = np.mean(shares, axis=0)
     issues = label_issues(shares[0], judged.labels, classes.names, runs[0].embeddings, None, content, shares[1:])
     ours, best = compare("PublicTest, " + " and ".join(run.name for run in runs), judged, p, issues)

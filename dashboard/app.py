@@ -27,14 +27,18 @@ REASON = "message message-error"
 
 
 def create_app(
-    runs: Sequence[AuditRun], reviews: str | None = None, data: Path | None = None, model: str | None = None
+    runs: Sequence[AuditRun],
+    reviews: str | None = None,
+    data: Path | None = None,
+    model: str | None = None,
+    overlap: int = 1,
 ) -> Dash:
     """The app over some runs, the first by default. ``reviews`` is a database URL (None: reviews.sqlite in each run).
 
-    ``data`` and ``model`` are where the images and the model are now, if they moved. Raises InputError where there is
-    no run, or ``data`` is not there.
+    ``data`` and ``model`` are where the images and the model are now, if they moved; ``overlap`` how many reviewers
+    each picture shall have. Raises InputError where there is no run, or ``data`` is not there.
     """
-    site = Site.of(runs, reviews, data, model)
+    site = Site.of(runs, reviews, data, model, overlap)
     app = Dash(
         "dashboard",
         assets_folder=str(Path(__file__).parent / "assets"),
@@ -159,6 +163,7 @@ def serve(
     data: Path | None = None,
     token: str | None = None,
     model: str | None = None,
+    overlap: int = 1,
 ) -> None:
     """Serve the pages until interrupted.
 
@@ -167,7 +172,7 @@ def serve(
     """
     import waitress
 
-    app = create_app(runs, reviews, data, model)
+    app = create_app(runs, reviews, data, model, overlap)
     if not access.is_loopback(host):
         token = token or access.new_token()
     names = access.LOCAL_NAMES | {access.host_name(host)}

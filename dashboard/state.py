@@ -35,7 +35,7 @@ class Served:
     """One run under the name it has in addresses.
 
     ``data`` and ``model`` are where its images and its model are now, if they moved; ``reviews`` the database of
-    decisions (None: beside the run).
+    decisions (None: beside the run); ``overlap`` how many reviewers each picture shall have.
     """
 
     slug: str
@@ -43,6 +43,7 @@ class Served:
     data: Path | None = None
     reviews: str | None = None
     model: str | None = None
+    overlap: int = 1
 
     @cached_property
     def samples(self) -> Samples:
@@ -78,7 +79,7 @@ class Served:
         from audit.review.store import ReviewStore
 
         store = ReviewStore.open(self.reviews or self.run.folder / "reviews.sqlite")
-        return ReviewService(self.run, store, rerank_seconds=RERANK_SECONDS)
+        return ReviewService(self.run, store, self.overlap, rerank_seconds=RERANK_SECONDS)
 
     @cached_property
     def computed(self) -> OrderedDict[tuple[str, str, str], np.ndarray]:
@@ -126,6 +127,7 @@ class Site:
         reviews: str | None = None,
         data: Path | None = None,
         model: str | None = None,
+        overlap: int = 1,
     ) -> Site:
         """Name each run by its folder; equal names are numbered. The other arguments are as in Served.
 
@@ -139,7 +141,8 @@ class Site:
             base = re.sub(r"[^A-Za-z0-9._-]+", "-", run.name).strip("-.") or "run"
             taken = sum(slug == base or slug.startswith(f"{base}~") for slug in slugs)
             slugs.append(f"{base}~{taken + 1}" if taken else base)
-        return cls(tuple(Served(slug, run, data, reviews, model) for slug, run in zip(slugs, runs, strict=True)))
+        named = zip(slugs, runs, strict=True)
+        return cls(tuple(Served(slug, run, data, reviews, model, overlap) for slug, run in named))
 
     def find(self, slug: str | None) -> Served | None:
         """The run of that name; the first where none is named; None where there is no such run."""

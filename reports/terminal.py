@@ -11,12 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from audit.answers import Graded
-from audit.compare import Comparison, summary_sentence
+from audit.compare import Comparison, changed_cells, summary_sentence
+from audit.counts import CROSS
 from audit.data_audit import DataAudit
+from audit.review.agreement import Agreement
 from audit.review.service import ReviewService
 from audit.run import AuditRun
 from audit.summary import summary
+from reports.words import probability
 
+CELLS = 10
+TEXTS = ("group", "where", "label", "suggested", "predicted", "in A", "in B")
 COLOURS = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "green", "unchecked": "dim"}
 
 
@@ -113,10 +118,11 @@ def print_comparison(found: Comparison, console: Console | None = None) -> None:
     console.print(summary_sentence(found), highlight=False, markup=False)
     for title, frame, names in (
         ("Classes", found.per_class, ("class",)),
-        ("Groups", found.groups, ("attribute", "group")),
+        ("Groups", _alone(found.groups), ("attribute", "group")),
     ):
         if len(frame):
-            columns = (*names, "images", found.name_a, found.name_b, "difference (95%)")
+            tested = "p_adjusted" if "p_adjusted" in frame else "p_value"
+            columns = (*names, "images", found.name_a, found.name_b, "difference (95%)", tested.replace("_value", ""))
             rows = (
                 (
                     *(str(row[name]) for name in names),
@@ -124,10 +130,51 @@ def print_comparison(found: Comparison, console: Console | None = None) -> None:
                     _percent(row["accuracy_a"]),
                     _percent(row["accuracy_b"]),
                     _interval(row["difference"], row["difference_low"], row["difference_high"]),
+                    probability(row[tested]),
                 )
                 for row in frame.to_dict("records")
             )
             console.print(_table(title, columns, rows))
+
+    _print_gaps(found, console)
+    _print_changes(found, console)
+
+
+def _print_gaps(found: Comparison, console: Console) -> None:
+    """The gaps of single attributes side by side, raw and at the same label mix."""
+    gaps = _alone(found.gaps)
+    if gaps.empty:
+        return
+    figures = ("gap_a", "gap_b", "standardised_gap_a", "standardised_gap_b")
+    rows = (
+        (row["attribute"], f"{row['group']} to {row['reference']}", *(_points(row[name]) for name in figures))
+        for row in gaps.to_dict("records")
+    )
+    titles = ("raw, A", "raw, B", "same label mix, A", "same label mix, B")
+    console.print(_table("Gaps in points", ("attribute", "group", *titles), rows))
+
+
+def _alone(frame: pd.DataFrame) -> pd.DataFrame:
+    """Single attributes; intersections stand in the JSON and on the page."""
+    return frame[~frame["attribute"].astype(str).str.contains(CROSS, regex=False)]
+
+
+def _print_changes(found: Comparison, console: Console) -> None:
+    """The cells that changed most, and the first images that changed sides."""
+    cells = changed_cells(found)
+    cells = cells[cells["change"] != 0].head(CELLS)
+    rows = (
+        (row["label"], row["predicted"], f"{row['n_a']:,}", f"{row['n_b']:,}", f"{row['change']:+,}")
+        for row in cells.to_dict("records")
+    )
+    console.print(_table("Cells that changed most", ("label", "predicted", "A", "B", "change"), rows))
+    for title, side in (("Gained: right only in B", "b"), ("Lost: right only in A", "a")):
+        flips = found.flips(side)
+        named = (
+            tuple(row[name] for name in ("sample_id", "label", "predicted_a", "predicted_b"))
+            for row in flips.head(CELLS).to_dict("records")
+        )
+        console.print(_table(f"{title}, {len(flips):,} images", ("sample", "label", "in A", "in B"), named))
 
 
 def print_grades(grades: Iterable[Graded], console: Console | None = None) -> None:
@@ -151,6 +198,24 @@ def print_queue(service: ReviewService, kind: str, top: int, console: Console | 
     console.print(f"{progress.decided:,} of {progress.total:,} decided", highlight=False)
     for sentence in progress.sentences:
         console.print(sentence, highlight=False, markup=False)
+
+
+def print_agreement(found: Agreement, console: Console | None = None) -> None:
+    """How far reviewers agree."""
+    console = console or console_of(sys.stdout)
+    rows = [
+        ("pictures with several reviewers", f"{found.pictures:,}"),
+        ("equal pairs of opinions", _figure(found.share)),
+        ("Krippendorff's alpha", _figure(found.alpha)),
+        (f"Fleiss' kappa ({found.fleiss_pictures:,} with {found.fleiss_reviewers})", _figure(found.fleiss)),
+        *((f"alpha, {name} or not", _figure(alpha)) for name, alpha in found.alpha_per_class.items()),
+        *((f"Cohen's kappa, {a} and {b} ({n:,})", _figure(kappa)) for (a, b), (kappa, n) in found.cohen.items()),
+    ]
+    console.print(_table("Agreement", ("figure", "value"), rows))
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
 
 
 def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> None:
@@ -196,9 +261,7 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(
-            column, justify="right" if number and column not in ("group", "where", "label", "suggested") else "left"
-        )
+        table.add_column(column, justify="right" if number and column not in TEXTS else "left")
     for row in rows:
         table.add_row(*row)
     return table
@@ -208,6 +271,10 @@ def _number(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _points(value: float) -> str:
+    return "–" if value != value else f"{100 * value:+.1f}"
 
 
 def _percent(value: float | None) -> str:

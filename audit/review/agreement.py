@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -28,6 +28,11 @@ class Agreement:
     fleiss: float | None
     fleiss_pictures: int
     fleiss_reviewers: int
+
+    def json(self) -> dict:
+        """What ``facevalue review agreement --json`` prints."""
+        pairs = [{"a": a, "b": b, "kappa": kappa, "n": n} for (a, b), (kappa, n) in self.cohen.items()]
+        return asdict(replace(self, cohen={})) | {"cohen": pairs}
 
 
 def ratings(standing: Standing) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice, pairwise
@@ -36,6 +36,11 @@ from audit.review.store import ReviewStore
 from audit.run import AuditRun
 from faces.errors import InputError
 
+MAJORITY, DAWID_SKENE = "majority", "dawid_skene"
+CONSENSUS: dict[str, Callable[[Standing], dict[Key, Verdict]]] = {
+    MAJORITY: majority,
+    DAWID_SKENE: lambda standing: dawid_skene(ratings(standing)),
+}
 PAUSE = 300.0
 """Seconds without a decision after which a reviewer was away, which does not count for the pace."""
 LATELY = 200
@@ -71,7 +76,8 @@ class ReviewService:
 
     ``overlap`` is how many reviewers each picture shall have; ``claim_seconds`` how long a picture handed to one
     reviewer is kept from others; after decisions the queues are put in order anew at most every ``rerank_seconds``
-    (what is decided or held leaves them at once all the same). Safe to use from several threads.
+    (what is decided or held leaves them at once all the same); ``consensus`` says how several reviewers' decisions
+    become one: MAJORITY or DAWID_SKENE. Safe to use from several threads.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class ReviewService:
         overlap: int = 1,
         claim_seconds: float = 120.0,
         rerank_seconds: float = 0.0,
+        consensus: str = MAJORITY,
     ) -> None:
         if overlap < 1:
             raise InputError(f"The overlap {overlap} is no number of reviewers; 1 or more was expected.")
@@ -89,6 +96,9 @@ class ReviewService:
         self.overlap = overlap
         self.claim_seconds = claim_seconds
         self.rerank_seconds = rerank_seconds
+        if consensus not in CONSENSUS:
+            raise InputError(f"There is no consensus {consensus!r}; use {' or '.join(CONSENSUS)}.")
+        self.consensus = consensus
         self.evidence = Evidence(run)
         self._learner = Learner(
             run.samples["label_issue_score"].to_numpy(dtype=np.float64),
@@ -235,14 +245,12 @@ class ReviewService:
                 sentences=learned.sentences,
             )
 
-    def verdicts(self, method: str = "majority") -> dict[Key, Verdict]:
-        """What all reviewers decided together, for the keys of this run; ``majority`` or ``dawid_skene``."""
-        methods = {"majority": majority, "dawid_skene": lambda standing: dawid_skene(ratings(standing))}
-        if method not in methods:
-            raise InputError(f"There is no consensus {method!r}; use {' or '.join(methods)}.")
+    def verdicts(self) -> dict[Key, Verdict]:
+        """What all reviewers decided together, for the keys of this run."""
         with self._lock:
             self._refresh()
-            return {k: v for k, v in methods[method](self._standing).items() if k in self.evidence.rows_of}
+            found = CONSENSUS[self.consensus](self._standing)
+            return {key: verdict for key, verdict in found.items() if key in self.evidence.rows_of}
 
     def agreement(self) -> Agreement:
         """How far the reviewers agree, overall, by pair and by class."""

@@ -56,6 +56,7 @@ def _suspected(run: AuditRun, judged: pd.DataFrame, gallery: Gallery | None) -> 
             "in this report is measured against the labels as given, so wrong labels lower it and may do so more in "
             "one group than in another."
         ),
+        *_memory(run),
         _by_class(judged, suspected, run.classes.names),
     ]
     if len(suspected):
@@ -66,6 +67,11 @@ def _suspected(run: AuditRun, judged: pd.DataFrame, gallery: Gallery | None) -> 
         pictures = zip(first["sample_id"], texts, strict=True)
         blocks.append(gallery.block("The likeliest wrong labels: label, and what is suggested", pictures))
     return blocks
+
+
+def _memory(run: AuditRun) -> list[Block]:
+    """What it means for the ranking that the model was trained on some of the images."""
+    return [Paragraph(finding.detail) for finding in run.findings if finding.code == "FV-L002"]
 
 
 def _by_class(judged: pd.DataFrame, suspected: pd.DataFrame, classes: tuple[str, ...]) -> Table:
@@ -108,6 +114,7 @@ def _decided(run: AuditRun, service: ReviewService) -> list[Block]:
         f"were found wrong, and about {left:.0f} more are expected among the rest (95% interval {low:.0f} to "
         f"{high:.0f}).",
         *progress.sentences,
+        *_agreement(service),
     ]
     labels = corrected(run, service.verdicts())
     changed = labels[labels["changed"]]
@@ -121,6 +128,19 @@ def _decided(run: AuditRun, service: ReviewService) -> list[Block]:
     blocks.append(table("Labels that reviewers changed", ["label", "became", "#images"], rows))
     blocks.append(_before_and_after(run, labels))
     return blocks
+
+
+def _agreement(service: ReviewService) -> list[str]:
+    """How far reviewers agree, where several decided the same pictures."""
+    found = service.agreement()
+    if not found.pictures or found.share is None:
+        return []
+    alpha = "undefined" if found.alpha is None else decimal(found.alpha)
+    told = f"{images(found.pictures)} were decided by several reviewers, who agree in {percent(found.share)} of pairs"
+    known = {name: value for name, value in found.alpha_per_class.items() if value is not None}
+    least = min(known, key=lambda name: known[name], default=None)
+    rest = "" if least is None else f", least on {spaced(least)} ({decimal(known[least])})"
+    return [f"{told} (Krippendorff's alpha {alpha}{rest})."]
 
 
 def _before_and_after(run: AuditRun, labels: pd.DataFrame) -> Table:

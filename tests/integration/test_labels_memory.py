@@ -101,3 +101,15 @@ def test_other_shards_give_the_same_copies_and_evidence(run: AuditRun, model: Pa
     other = audit(smooth_faces(), checkpoints.load(model), options, model.parent / "other")
     for name in ("duplicates", "label_issues"):
         pd.testing.assert_frame_equal(other.table(name), run.table(name))
+
+
+def test_the_mirrored_view_is_a_second_opinion(tmp_path: Path) -> None:
+    from models.mirrored import mirrored_view
+
+    dataset, network = smooth_faces(), made("tiny")
+    asked = audit(dataset, network, OPTIONS, tmp_path / "asked", [mirrored_view(network)])
+    said = np.load(asked.folder / "committee.npy")[:, 0]
+    assert np.allclose(said[1], asked.probabilities[0], atol=1e-5), "the second picture is the first one mirrored"
+    dissent = asked.table("label_issues")["committee_disagree"]
+    assert set(dissent.unique()) <= {0.0, 0.5, 1.0}
+    assert "of the models asked see something else" in asked.table("label_issues")["reason"].iloc[0]

@@ -320,6 +320,6 @@ def test_what_cannot_be_is_refused(made: tuple, store: ReviewStore, service: Rev
     with pytest.raises(InputError, match="no sample 'nobody'"):
         service.decide("nobody", "keep", "ann")
     with pytest.raises(InputError, match="no consensus 'dice'"):
-        service.verdicts("dice")
+        ReviewService(made[0], store, consensus="dice")
     service.decide(service.queue()[0], "accept", "ann")
-    assert len(service.verdicts("dawid_skene")) == 1
+    assert len(ReviewService(made[0], store, consensus="dawid_skene").verdicts()) == 1
