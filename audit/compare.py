@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +88,8 @@ def compare(run_a: AuditRun, run_b: AuditRun) -> Comparison:
     per_class = pd.DataFrame(
         [{"class": name, **paired(*(side[(joined["label"] == name).to_numpy()] for side in right))} for name in classes]
     )
-    groups, gaps = _groups(coded[0], coded[1], attributes)
+    references = run_a.result("fairness")["references"]
+    groups, gaps = _groups(coded[0], coded[1], attributes, references)
     return Comparison(
         run_a.name, run_b.name, classes, joined, paired(*right), per_class, groups, gaps,
         coded[0].counts().confusion, coded[1].counts().confusion, left_out,
@@ -150,7 +153,9 @@ def paired_interval(both: int, gained: int, lost: int, n: int, level: float = LE
     return Interval(low, high)
 
 
-def _groups(first: Coded, second: Coded, attributes: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _groups(
+    first: Coded, second: Coded, attributes: tuple[str, ...], references: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     right = first.label == first.predicted, second.label == second.predicted
     mix = label_mix(first.counts().labelled[0])
     rows, gaps = [], []
@@ -164,7 +169,7 @@ def _groups(first: Coded, second: Coded, attributes: tuple[str, ...]) -> tuple[p
             for at, name in enumerate(names)
         ]  # fmt: skip
         rows += own
-        gaps += _gaps(own)
+        gaps += _gaps(own, references.get(CROSS.join(chosen)))
     groups = pd.DataFrame(rows, columns=[*GROUP_COLUMNS])
     tested = groups["p_value"].where((groups["n"] >= MIN_GROUP) & ~groups["attribute"].str.contains(CROSS, regex=False))
     groups["p_adjusted"] = holm(tested.to_numpy(dtype=float))
@@ -181,11 +186,12 @@ GAP_COLUMNS = (
 )  # fmt: skip
 
 
-def _gaps(rows: list[dict]) -> list[dict]:
-    """The gap of each group to the largest, in both runs, and how it changed."""
+def _gaps(rows: list[dict], named: str | None) -> list[dict]:
+    """The gap of each group to run A's reference (the largest where it has none), in both runs, and how it changed."""
     if not rows:
         return []
-    reference = max(rows, key=lambda row: row["n"])
+    largest = max(rows, key=lambda row: row["n"])
+    reference = next((row for row in rows if row["group"] == named), largest)
     found = []
     for row in rows:
         if row is reference:
@@ -216,7 +222,9 @@ def summary_sentence(comparison: Comparison) -> str:
     one = comparison.overall
     better = comparison.name_b if one["difference"] >= 0 else comparison.name_a
     verdict = f"{better} is better" if one["p_value"] < 0.05 else "the two could not be told apart"
+    p = "" if math.isnan(one["p_value"]) else f", McNemar's p {max(one['p_value'], 0.001):.3f}"
+    p = p.replace(" 0.001", " under 0.001") if one["p_value"] < 0.001 else p
     return (
         f"{comparison.name_a} gets {one['accuracy_a']:.1%} right and {comparison.name_b} {one['accuracy_b']:.1%} of "
-        f"{one['n']:,} images ({one['gained']:,} gained, {one['lost']:,} lost): {verdict}."
+        f"{one['n']:,} images ({one['gained']:,} gained, {one['lost']:,} lost{p}): {verdict}."
     )

@@ -50,7 +50,7 @@ class Chosen:
         return frame.assign(too_small=frame["n"] < self.minimum)
 
     def disparities(self) -> pd.DataFrame:
-        """Every group against the reference, ``too_small`` by the chosen size; tested where the audit tested it."""
+        """Every group against the reference; ``too_small`` where a figure is a share of fewer images than chosen."""
         frame = self.table("disparities")
         if not self.own:
             from audit import fairness
@@ -58,8 +58,7 @@ class Chosen:
             counts = self.view.served.counts(self.attribute)
             frame = fairness.disparities(counts, self.terms.mix, self.reference, self.minimum)
             frame = frame.assign(p_adjusted=np.nan)
-        sizes = self.table("groups").set_index("group")["n"]
-        few = np.minimum(frame["group"].map(sizes), sizes.get(self.reference, 0)) < self.minimum
+        few = frame[["n_group", "n_reference"]].min(axis=1) < self.minimum
         return frame.assign(too_small=few.to_numpy(dtype=bool))
 
     def parts(self) -> pd.DataFrame:

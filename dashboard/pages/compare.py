@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,13 +14,19 @@ from dashboard.components import controls, gallery, shell
 from dashboard.components.charts import graph
 from dashboard.components.tables import Column, table
 from dashboard.state import Served, View
+from faces.errors import InputError
 from reports.words import percent, points, probability, signed, signed_span, spaced, whole
 
 if TYPE_CHECKING:
     from audit.compare import Comparison
 
 PATH, TITLE, ICON = "/compare", "Compare", "compare"
-FLIPS = 24
+FLIPS, CELLS = 24, 10
+TESTED = {"p_value": "p", "p_adjusted": "Adjusted p"}
+NOTES = {
+    "p_value": "p: McNemar's exact test of each class by itself.",
+    "p_adjusted": "Adjusted p: McNemar's exact test of every group of single attributes, adjusted together (Holm).",
+}
 
 
 class Ids(StrEnum):
@@ -52,11 +59,14 @@ def other_of(view: View) -> Served:
 def choice(view: View) -> Component:
     """Which run is B, and by which attribute groups are listed."""
     others = tuple(served.slug for served in view.site.served if served is not view.served)
-    attributes = view.run.attributes
     pickers = [controls.select("with", "Run B", others, other_of(view).slug, others[0])]
-    if attributes:
-        names = [(name, spaced(name)) for name in attributes]
-        pickers.append(controls.select("attribute", "Groups by", names, view.query.get("attribute"), attributes[0]))
+    try:
+        known = attributes(view.served.compared(other_of(view)))
+    except InputError:  # the body says why; another run can still be chosen
+        known = ()
+    if known:
+        names = [(name, spaced(name)) for name in known]
+        pickers.append(controls.select("attribute", "Groups by", names, view.query.get("attribute"), known[0]))
     return html.Section(html.Div(pickers, className="controls wide"), className="section filters")
 
 
@@ -68,8 +78,8 @@ def body(view: View) -> Component:
         [
             html.Div(tiles(found), className="tiles"),
             changes(view, found, "Classes", found.per_class, "class", "classes"),
-            groups(view, found),
-            matrices(view, found),
+            *groups(view, found),
+            *matrices(view, found),
             flips(view, other, found, "b", "Gained: right only in B"),
             flips(view, other, found, "a", "Lost: right only in A"),
         ]
@@ -101,7 +111,9 @@ def tiles(found: Comparison) -> list[Component]:
 
 
 def changes(view: View, found: Comparison, title: str, frame: pd.DataFrame, key: str, sort: str) -> Component:
-    """Accuracy in both runs and what changed, line by line."""
+    """Accuracy in both runs and what changed, drawn and line by line."""
+    from reports import figures
+
     tested = "p_adjusted" if "p_adjusted" in frame else "p_value"
     columns = [
         Column(key, key.capitalize()),
@@ -112,36 +124,92 @@ def changes(view: View, found: Comparison, title: str, frame: pd.DataFrame, key:
         Column("difference_low", "95% interval", _span, number=True),
         Column("gained", "Gained", lambda row: whole(row["gained"]), number=True),
         Column("lost", "Lost", lambda row: whole(row["lost"]), number=True),
-        Column(tested, spaced(tested), lambda row: probability(row[tested]), number=True),
+        Column(tested, TESTED[tested], lambda row: probability(row[tested]), number=True),
     ]
     caption = f"B minus A in points, on the same images; {found.name_b} against {found.name_a}"
-    return shell.section(title, table(view, PATH, frame, columns, caption, sort=sort))
+    return shell.section(
+        title,
+        graph(f"changes_{sort}", figures.changes(frame, key, theme=view.theme), "/saliency", caption),
+        table(view, PATH, frame, columns, caption, sort=sort),
+        note=NOTES[tested],
+    )
 
 
 def _span(row: dict) -> str:
     return signed_span(row["difference_low"], row["difference_high"])
 
 
-def groups(view: View, found: Comparison) -> Component:
-    """The groups of one attribute."""
-    known = found.groups["attribute"].unique().tolist()
+def attributes(found: Comparison) -> tuple[str, ...]:
+    """Attributes and intersections that both runs have."""
+    return tuple(found.groups["attribute"].drop_duplicates())
+
+
+def groups(view: View, found: Comparison) -> list[Component]:
+    """The groups of one attribute, and their gaps to the largest in both runs."""
+    known = attributes(found)
     if not known:
-        return html.Div()
-    attribute = view.query.choice("attribute", tuple(known), known[0])
+        return []
+    attribute = view.query.choice("attribute", known, known[0])
     frame = found.groups[found.groups["attribute"] == attribute]
-    return changes(view, found, f"Groups of {spaced(attribute)}", frame, "group", "groups")
+    gap = found.gaps[found.gaps["attribute"] == attribute]
+    return [changes(view, found, f"Groups of {spaced(attribute)}", frame, "group", "groups"), gaps(view, gap)]
 
 
-def matrices(view: View, found: Comparison) -> Component:
-    """Both confusion matrices side by side."""
+def gaps(view: View, frame: pd.DataFrame) -> Component:
+    """Each group's gap to the largest, side by side."""
     from reports import figures
 
+    if frame.empty:
+        return shell.section("Gaps side by side", html.P("There is only one group.", className="note"))
+    columns = [
+        Column("group", "Group"),
+        *(
+            Column(f"{kind}{name}", title, partial(_points, f"{kind}{name}"), number=True)
+            for kind, words in (("", "raw"), ("standardised_", "standardised"))
+            for name, title in (("gap_a", f"A, {words}"), ("gap_b", f"B, {words}"), ("change", f"Change, {words}"))
+        ),
+    ]
+    reference = frame["reference"].iloc[0]
+    caption = f"Gaps to {reference}, in points"
+    return shell.section(
+        "Gaps side by side",
+        graph("gaps_side_by_side", figures.gaps_side_by_side(frame, theme=view.theme), "/saliency", caption),
+        table(view, PATH, frame, columns, caption, sort="gaps"),
+        note=f"The gap of each group to {reference}, as it is and at the same label mix; towards 0 is fairer.",
+    )
+
+
+def _points(name: str, row: dict) -> str:
+    return signed(row[name])
+
+
+def matrices(view: View, found: Comparison) -> list[Component]:
+    """One confusion matrix against the other, and both side by side."""
+    from audit.compare import changed_cells
+    from reports import figures
+
+    change = figures.confusion_change(found.confusion_a, found.confusion_b, found.classes, theme=view.theme)
+    columns = [
+        Column("label", "Label"),
+        Column("predicted", "Predicted"),
+        Column("n_a", "Images in A", lambda row: whole(row["n_a"]), number=True),
+        Column("n_b", "Images in B", lambda row: whole(row["n_b"]), number=True),
+        Column("change", "Change", lambda row: f"{row['change']:+,}".replace("-", "−"), number=True),
+    ]
+    cells = changed_cells(found)
+    cells = cells[cells["change"] != 0].head(CELLS)
+    against = shell.section(
+        "One confusion matrix against the other",
+        graph("confusion_change", change, "/saliency", "B minus A, in shares of each label"),
+        table(view, PATH, cells, columns, "The cells that changed most", sort="cells"),
+        note="B minus A, in points of each label's images; on the diagonal more is better, off it less.",
+    )
     sections = []
     for name, matrix in ((f"A: {found.name_a}", found.confusion_a), (f"B: {found.name_b}", found.confusion_b)):
         figure = figures.confusion_matrix(matrix, found.classes, theme=view.theme)
         figure.update_traces(showscale=False, selector={"type": "heatmap"})
         sections.append(shell.section(name, graph(f"confusion_{name[0]}", figure, describe=f"Matrix of {name}")))
-    return html.Div(sections, className="two")
+    return [against, html.Div(sections, className="two")]
 
 
 def flips(view: View, other: Served, found: Comparison, side: str, title: str) -> Component:

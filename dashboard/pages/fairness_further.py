@@ -10,14 +10,14 @@ from audit.counts import CROSS
 from dashboard.components import controls, shell
 from dashboard.components.charts import graph
 from dashboard.components.tables import Column, table
-from dashboard.groups import Chosen
+from dashboard.groups import Chosen, rows
 from dashboard.query import Query
 from dashboard.state import View
 from faces.errors import InputError
 from reports.words import decimal, known, percent, probability, signed, signed_span, spaced, span, whole
 
 PATH = "/fairness"
-MOST_LINES = 8
+MOST_LINES = 4
 """More groups than this cannot be told apart as reliability curves."""
 
 
@@ -41,7 +41,7 @@ def parts_of_gaps(chosen: Chosen) -> Component:
         Column("difference", "Raw gap", lambda row: signed(row["difference"]), number=True),
         Column("composition", "From its label mix", lambda row: _part(row, "composition"), number=True),
         Column("performance", "From performance", lambda row: _part(row, "performance"), number=True),
-        Column("smallest_gap", "Smallest gap to be seen", lambda row: percent(row["smallest_gap"]), number=True),
+        Column("smallest_gap", "Smallest gap to be seen", lambda row: _unsigned(row["smallest_gap"]), number=True),
     ]
     note = (
         "Kitagawa's decomposition, in points with 95% intervals: a group that smiles more is recognised more often "
@@ -49,6 +49,10 @@ def parts_of_gaps(chosen: Chosen) -> Component:
     )
     shown = table(chosen.view, PATH, frame, columns, f"Raw gaps to {chosen.reference}", sort="parts")
     return shell.section("What the raw gaps are made of", shown, note=note)
+
+
+def _unsigned(gap: float) -> str:
+    return signed(gap).lstrip("+")
 
 
 def _part(row: dict, name: str) -> str:
@@ -88,8 +92,25 @@ def calibration(view: View, attribute: str) -> Component:
     frame = own if of_groups else bins[bins["attribute"] == ""]
     figure = figures.reliability(frame, theme=view.theme)
     _lead_to_images(figure, attribute if of_groups else "", frame["group"].drop_duplicates().tolist())
-    note = "How often the model is right when it is so sure. Under the diagonal it is surer than it should be."
-    return shell.section(title, graph("reliability", figure, "/saliency", title), note=note)
+    note = (
+        "How often the model is right when it is so sure. Under the diagonal it is surer than it should be. Debiased: "
+        "without the error that chance alone adds to few images."
+    )
+    columns = [
+        Column("group", "Group"),
+        Column("n", "Images", lambda row: whole(row["n"]), number=True),
+        Column("accuracy", "Accuracy", lambda row: percent(row["accuracy"]), number=True),
+        Column("mean_confidence", "Mean confidence", lambda row: percent(row["mean_confidence"]), number=True),
+        Column("ece", "Calibration error", lambda row: percent(row["ece"]), number=True),
+        Column("ece_debiased", "Debiased", lambda row: percent(row["ece_debiased"]), number=True),
+    ]
+    groups = rows(view, "groups", attribute)
+    return shell.section(
+        title,
+        graph("reliability", figure, "/saliency", title),
+        table(view, PATH, groups, columns, f"Calibration by {spaced(attribute)}", sort="calibration"),
+        note=note,
+    )
 
 
 def _lead_to_images(figure: go.Figure, attribute: str, groups: list[str]) -> None:
@@ -104,7 +125,9 @@ def _lead_to_images(figure: go.Figure, attribute: str, groups: list[str]) -> Non
 
 def favourable(view: View, attribute: str) -> Component:
     """Who is called a class how often, against the group called so most: only for a class that the user names."""
-    choice = controls.select("favourable", "Favourable class", tuple(view.run.classes), view.query.get("favourable"))
+    choice = controls.select(
+        "favourable", "Favourable class", tuple(view.run.classes), view.query.get("favourable"), nothing="none"
+    )
     named = view.query.get("favourable", "")
     title = "Four-fifths line"
     note = "For uses in which being seen as one emotion is to a person's advantage; it says nothing about accuracy."
@@ -192,7 +215,7 @@ def _explored(view: View, attribute: str, emotion: str) -> list[Component]:
         return [html.P(str(reason), className="note")]
     columns = [
         Column("remedy", "Remedy"),
-        Column("gap", "Gap in recall", lambda row: signed(row["gap"]).lstrip("+"), number=True),
+        Column("gap", "Gap in recall", lambda row: _unsigned(row["gap"]), number=True),
         Column("gap_low", "95% interval", lambda row: signed_span(row["gap_low"], row["gap_high"]), number=True),
         Column("worst", "Lowest / highest", lambda row: f"{row['worst']} / {row['best']}"),
         Column("recall", "Recall", lambda row: percent(row["recall"]), number=True),
