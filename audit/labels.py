@@ -36,6 +36,7 @@ UPDATES = 50
 FEWEST = 3
 """Pictures without which there are no neighbours to speak of."""
 _TINY = 1e-6
+_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,11 @@ def label_issues(
     p, y = pooled[rows], labels[rows]
     fitted = calibrate(p, y)
     learnt = _learnt(len(labels), out_of_fold, seen)
-    around = _neighbourhood(embeddings, folds, labels, rows[~learnt[rows]], len(names))[rows]
-    evidence = _stack(fitted, around, y) if np.isfinite(around).any() else fitted
+    said = np.zeros((len(labels), 2 * len(names)))
+    said[rows] = np.hstack([np.eye(len(names))[y], fitted])
+    around = _neighbourhood(embeddings, folds, rows, rows[~learnt[rows]], said)[rows]
+    around, opinion = around[:, : len(names)], around[:, len(names) :]
+    evidence = _stack(fitted, opinion, y) if np.isfinite(opinion).any() else fitted
     rates = refine_slips(slip_rates(fitted), fitted, y)
     slips = scale_slips(rates, evidence, y, wrong_in_all(fitted, y))
     table = _copies(content, labels)
@@ -292,28 +296,24 @@ def true_classes(p: np.ndarray, slips: np.ndarray) -> np.ndarray:
     return truth
 
 
-def neighbour_labels(embeddings: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
-    """Shares of each label among the nearest others by cosine, float64 (N, K); the square root of N are asked."""
-    asked = max(2, round(np.sqrt(min(len(y), REFERENCES))))
-    labels = y[nearest(embeddings, asked)[0]]
-    return np.stack([(labels == c).mean(axis=1) for c in range(k)], axis=1)
-
-
 def _neighbourhood(
-    embeddings: np.ndarray | None, folds: Folds | None, labels: np.ndarray, fresh: np.ndarray, k: int
+    embeddings: np.ndarray | None, folds: Folds | None, judged: np.ndarray, fresh: np.ndarray, said: np.ndarray
 ) -> np.ndarray:
-    """``neighbour_labels`` (N, K) of the ``fresh`` rows among themselves and of each fold within itself, else NaN."""
-    around = np.full((len(labels), k), np.nan)
+    """Mean over the nearest others of ``said`` (N, D), float64 (N, D), NaN where there are none to ask.
+
+    The ``fresh`` rows have their neighbours among themselves, each fold of the other ``judged`` rows within itself.
+    """
+    around = np.full(said.shape, np.nan)
     parts = [] if embeddings is None else [(embeddings, fresh)]
     if folds is not None:
-        known = (labels >= 0) & ~np.isin(np.arange(len(labels)), fresh)
-        parts += [
-            (folds.embeddings, np.flatnonzero(known & (folds.fold == fold)))
-            for fold in np.unique(folds.fold[folds.fold >= 0])
-        ]
+        rest = np.setdiff1d(judged, fresh)
+        parts += [(folds.embeddings, rest[folds.fold[rest] == one]) for one in np.unique(folds.fold) if one >= 0]
     for vectors, rows in parts:
         if len(rows) >= FEWEST:
-            around[rows] = neighbour_labels(vectors[rows], labels[rows], k)
+            asked = max(2, round(np.sqrt(min(len(rows), REFERENCES))))
+            found = nearest(vectors[rows], asked)[0]
+            for start in range(0, len(rows), _BLOCK):
+                around[rows[start : start + _BLOCK]] = said[rows[found[start : start + _BLOCK]]].mean(axis=1)
     return around
 
 
