@@ -246,7 +246,7 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
                 f"{row['n']:,}",
                 _interval(row["accuracy"], row["low"], row["high"]),
                 f"{published[0]:.2%}" if published[1] is None and published[0] else _interval(*published),
-                _number(row["parameters"]),
+                "–" if row["parameters"] is None else f"{row['parameters']:,.0f}",
                 "–" if row["megabytes"] is None else f"{row['megabytes']:.1f}",
                 "–" if row["milliseconds"] is None else f"{row['milliseconds']:.1f}",
                 _number(row["calibration_error"]),
