@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 import pandas as pd
@@ -94,22 +95,49 @@ class LabelIssues:
 
     def reason(self, row: int) -> str:
         """The evidence for and against the label of a row, in one sentence."""
-        if not np.isfinite(self.score[row]):
+        return self._told(*(column[row].item() for column in self._columns))
+
+    def reasons(self) -> list[str]:
+        """``reason`` of every row."""
+        return [self._told(*values) for values in zip(*(column.tolist() for column in self._columns), strict=True)]
+
+    @property
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        """What a reason is made of, in the order that ``_told`` takes it."""
+        return (
+            self.score, self.labels, self.suggested, self.self_confidence, self.alternative, self.neighbours,
+            self.duplicates, self.committee, self.dynamics, self.fresh,
+        )  # fmt: skip
+
+    def _told(
+        self,
+        score: float,
+        label: int,
+        suggested: int,
+        own: float,
+        alternative: float,
+        neighbours: float,
+        duplicates: float,
+        committee: float,
+        dynamics: float,
+        fresh: bool,
+    ) -> str:
+        if not isfinite(score):
             return "No label to judge, or no probabilities to judge it by."
-        label, other = self.classes[self.labels[row]], self.classes[self.suggested[row]]
-        parts = [f"The model gives {label} {self.self_confidence[row]:.0%} and {other} {self.alternative[row]:.0%}"]
-        if np.isfinite(self.neighbours[row]):
-            parts.append(f"{self.neighbours[row]:.0%} of the most similar faces are labelled otherwise")
-        if self.duplicates[row] > 0:
-            parts.append(f"{self.duplicates[row]:.0%} of the copies of this picture are labelled otherwise")
-        if np.isfinite(self.committee[row]):
-            parts.append(f"{self.committee[row]:.0%} of the models asked see something else")
-        if self.dynamics[row] < 0:
-            parts.append(f"while it was learnt, {label} stayed behind another class")
-        if not self.fresh[row]:
+        name = self.classes[label]
+        parts = [f"The model gives {name} {own:.0%} and {self.classes[suggested]} {alternative:.0%}"]
+        if isfinite(neighbours):
+            parts.append(f"{neighbours:.0%} of the most similar faces are labelled otherwise")
+        if duplicates > 0:
+            parts.append(f"{duplicates:.0%} of the copies of this picture are labelled otherwise")
+        if isfinite(committee):
+            parts.append(f"{committee:.0%} of the models asked see something else")
+        if dynamics < 0:
+            parts.append(f"while it was learnt, {name} stayed behind another class")
+        if not fresh:
             parts.append("the model was trained on this label")
-        rate = self.error_rates[self.labels[row]]
-        return "; ".join([*parts, f"about {rate:.0%} of the labels {label} look wrong"]) + "."
+        parts.append(f"about {self.error_rates[label]:.0%} of the labels {name} look wrong")
+        return "; ".join(parts) + "."
 
     def frame(self) -> pd.DataFrame:
         """One line a sample, in sample order: every piece of evidence and the reason in words."""
@@ -124,7 +152,7 @@ class LabelIssues:
                 "committee_disagree": self.committee,
                 "area_under_margin": self.dynamics,
                 "fresh": self.fresh,
-                "reason": [self.reason(row) for row in range(len(self.score))],
+                "reason": self.reasons(),
             }
         )
 

@@ -196,10 +196,14 @@ def test_an_answer_lost_on_the_way_records_once(desk: Page, site: Site) -> None:
     assert len(decisions(site, first)) == 1
 
 
-def test_a_cell_of_the_matrix_is_a_queue(page: Page, site: Site) -> None:
-    open_desk(page, site, "/review?queue=confusion&label=fear&predicted=surprise")
-    row = site.runs[0].samples.set_index("sample_id").loc[page.locator(SHOWN).inner_text()]
-    assert (row["label"], row["predicted"]) == ("fear", "surprise")
+def test_a_cell_of_the_matrix_is_a_queue(desk: Page, site: Site) -> None:
+    samples = site.runs[0].samples
+    left = samples["sample_id"].map(lambda name: not decisions(site, name))
+    wrong = samples[left & samples["label"].notna() & (samples["label"] != samples["predicted"])]
+    label, predicted = wrong.groupby(["label", "predicted"]).size().idxmax()
+    open_desk(desk, site, f"/review?queue=confusion&label={label}&predicted={predicted}")
+    row = samples.set_index("sample_id").loc[desk.locator(SHOWN).inner_text()]
+    assert (row["label"], row["predicted"]) == (label, predicted)
 
 
 def test_a_sample_can_be_opened_by_its_address(page: Page, site: Site) -> None:
@@ -230,16 +234,19 @@ def test_many_alike_at_once(desk: Page, site: Site) -> None:
         assert recorded(site, sample, "undo")
 
 
-def test_copies_are_decided_together(page: Page, site: Site) -> None:
-    copies = site.runs[0].table("duplicates")
-    if not copies["conflicting"].any():
-        pytest.skip("the drawn part holds no copies with other labels")
-    open_desk(page, site, "/review?queue=duplicates")
-    marked = page.locator("#look-alikes .choice[aria-pressed=true]")
-    expect(marked).to_have_count(2)
-    names = [str(marked.nth(k).get_attribute("title")) for k in (0, 1)]
-    page.locator("h1").click()
-    page.keyboard.press("4")
+def test_copies_are_decided_together(desk: Page, site: Site) -> None:
+    names = desk.evaluate("fetch('/reviewing/drawn/queue?reviewer=copier').then((answer) => answer.json())")["queue"][
+        :2
+    ]
+    faces = [{"sample_id": name, "label": "sad", "face": "/media/drawn/image/none.png"} for name in names]
+    desk.route("**/reviewing/*/together?*", lambda route: route.fulfill(json={"together": faces}))
+    desk.route("**/media/drawn/image/none.png", lambda route: route.fulfill(body=b"", content_type="image/png"))
+    as_copies = re.compile(r"/reviewing/\w+/queue\?.*queue=duplicates")
+    desk.route(as_copies, lambda route: route.continue_(url=route.request.url.replace("duplicates", "likely_wrong")))
+    open_desk(desk, site, "/review?queue=duplicates")
+    expect(desk.locator("#look-alikes .choice[aria-pressed=true]")).to_have_count(2)
+    desk.locator("h1").click()
+    desk.keyboard.press("4")
     for sample in names:
         assert recorded(site, sample, "relabel")
 
