@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -36,24 +34,40 @@ def cascading_randomisation(
     layers = weighted_layers(classifier.network)
     if not layers:
         return (), np.empty((0, len(pixels)))
-    network = copy.deepcopy(classifier.network)
-    randomised = replace(classifier, network=network)
+    network = classifier.network
     names, alike, done = [], [], 0
-    with _torch_seed(seed):
+    with _torch_seed(seed), _weights_given_back(network):
         for level in LEVELS:
             until = max(1, round(level * len(layers)))
             for name in layers[done:until]:
                 _draw_anew(network.get_submodule(name))
             done = until
             names.append(layers[until - 1])
-            alike.append(rank_correlation(original, explain_pixels(randomised, pixels, method, targets)))
+            alike.append(rank_correlation(original, explain_pixels(classifier, pixels, method, targets)))
     return tuple(names), np.stack(alike)
+
+
+@contextmanager
+def _weights_given_back(network: nn.Module) -> Iterator[None]:
+    """Puts weights and statistics back; a copy would not do, as hooks on a copied Keras model are never called."""
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, value in network.state_dict().items():
+                value.copy_(kept[name])
 
 
 def weighted_layers(network: nn.Module) -> list[str]:
     """Names of the layers that have weights of their own, the last first; "" is the network itself."""
-    own = [name for name, module in network.named_modules() if any(True for _ in module.parameters(recurse=False))]
+    own = [name for name, module in network.named_modules() if any(True for _ in _weights(module))]
     return own[::-1]
+
+
+def _weights(module: nn.Module) -> Iterator[torch.Tensor]:
+    """Its own weights; numbers that are no weights (Keras keeps the state of its dropout so) are left out."""
+    return (values for values in module.parameters(recurse=False) if values.is_floating_point())
 
 
 def _draw_anew(module: nn.Module) -> None:
@@ -62,7 +76,7 @@ def _draw_anew(module: nn.Module) -> None:
         module.reset_parameters()  # type: ignore[operator]
         return
     with torch.no_grad():
-        for values in module.parameters(recurse=False):
+        for values in _weights(module):
             size = values.std() if values.numel() > 1 else values.abs()
             values.copy_(torch.randn_like(values) * size)
 

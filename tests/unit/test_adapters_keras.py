@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 import torch
 
+from audit.saliency.trust import cascading_randomisation
 from audit.scoring import score
 from faces.errors import InputError
 from models import probe
 from models.adapters.keras import import_keras
+from models.classifier import fingerprint
 from models.inspect_model import inspect_model
 from models.load import load_classifier
 from tests.conftest import ROOT
@@ -471,3 +473,14 @@ def test_inspection_tells_what_the_file_tells(keras: Any, tmp_path: Path) -> Non
     assert (found.kind, found.outputs, found.output, found.cam_layer) == ("keras", 7, "logits", "last_conv")
     assert "48x48 gray, 0..255, NHWC" in found.text()
     assert os.environ["KERAS_BACKEND"] == "torch"
+
+
+def test_weights_are_drawn_anew_and_given_back(keras: Any, tmp_path: Path) -> None:
+    """The audit's check of maps, on a network whose copies cannot be hooked and whose dropout keeps whole numbers."""
+    functional(keras).save(tmp_path / "model.keras")
+    found = load_classifier(tmp_path / "model.keras", CLASSES)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1), dtype=np.uint8)
+    before = fingerprint(found.network)
+    names, alike = cascading_randomisation(found, pixels, "gradcam", ["sad"] * 3)
+    assert alike.shape == (len(names), 3) and np.abs(alike[-1]).mean() < 0.9
+    assert fingerprint(found.network) == before

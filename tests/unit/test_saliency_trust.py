@@ -12,9 +12,8 @@ from audit.saliency import causal, faithfulness, trust
 from audit.saliency.faithfulness import STEPS, area, impute, insertion_deletion, probabilities, ranks, road
 from audit.saliency.regions import REGIONS
 from audit.saliency.shortcuts import Cluster
-from models.classifier import Classifier
+from models.classifier import Classifier, fingerprint
 from tests.audit_networks import classifier, made, pictures
-from tests.unit.test_engine_scoring import state_of
 
 
 class Looks(nn.Module):
@@ -132,13 +131,13 @@ def test_a_place_is_a_shortcut_only_if_the_model_leans_on_it(where: tuple[slice,
 
 def test_maps_of_an_unknown_network_change_when_it_is_drawn_anew() -> None:
     found = made("tiny")
-    before = state_of(found.network)
+    before = fingerprint(found.network)
     names, alike = trust.cascading_randomisation(found, pictures(found, 4), "gradcam", ["sad"] * 4)
     assert names[0] == "classify" and alike.shape == (len(trust.LEVELS), 4)
     assert np.abs(alike[-1]).mean() < 0.7
     again = trust.cascading_randomisation(found, pictures(found, 4), "gradcam", ["sad"] * 4)[1]
     assert np.array_equal(alike, again)
-    assert state_of(found.network) == before
+    assert fingerprint(found.network) == before
 
 
 def test_a_map_that_ignores_the_weights_is_caught() -> None:
