@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from audit.labels import LabelIssues, label_issues
+from audit.labels import Folds, LabelIssues, label_issues
 from audit.review.export import corrected_csv
 from audit.review.service import ReviewService
 from audit.review.store import ReviewStore
@@ -195,7 +195,9 @@ class Folded:
         samples["label"] = samples["label"].map(canonical)
         judged = Judged.of(samples, classes)
         content = samples["content_id"].to_numpy(dtype=object)
-        return cls(samples, judged, p, label_issues(p, judged.labels, classes.names, content=content))
+        folds = Folds(np.load(folder / out_of_fold.EMBEDDINGS), samples["fold"].to_numpy())
+        issues = label_issues(p, judged.labels, classes.names, None, p, content, folds=folds)
+        return cls(samples, judged, p, issues)
 
     def decided(self, place: Path, corrected: Path | None = None) -> tuple[int, int, int]:
         """FER+ decides MANY pictures, FEW of them at random: wrong labels found at random, in order, and asked.
