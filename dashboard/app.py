@@ -98,14 +98,24 @@ def _callbacks(app: Dash, site: Site) -> None:
         State(Shell.URL, "search"),
     )(_named(partial(show, site), "show"))
     for page in PAGES:
-        if regions := getattr(page, "REGIONS", None):
-            app.callback(
-                [Output(region, "children") for region in regions],
-                Input(Shell.URL, "search"),
-                State(Shell.URL, "pathname"),
-                State(Shell.THEME, "data"),
-                prevent_initial_call=True,
-            )(_named(partial(update, site, page), f"update_{page.__name__.rpartition('.')[2]}"))
+        _follow(app, site, page)
+
+
+def _follow(app: Dash, site: Site, page: ModuleType) -> None:
+    """Let the parts of a page follow its query; those of LATER, which nobody waits for, once the others are drawn."""
+    name, first, later = page.__name__.rpartition(".")[2], getattr(page, "REGIONS", {}), getattr(page, "LATER", {})
+    states = (State(Shell.URL, "pathname"), State(Shell.THEME, "data"))
+    if first:
+        outputs = [Output(region, "children") for region in first]
+        done = [Output(Shell.DRAWN, "data")] if later else []
+        app.callback([*outputs, *done], Input(Shell.URL, "search"), *states, prevent_initial_call=True)(
+            _named(partial(update, site, page, drawn=bool(later)), f"update_{name}")
+        )
+    if later:
+        outputs = [Output(region, "children") for region in later]
+        app.callback(outputs, Input(Shell.DRAWN, "data"), *states, prevent_initial_call=True)(
+            _named(partial(update, site, page, later=True), f"later_{name}")
+        )
 
 
 def _named(function: partial, name: str) -> partial:
@@ -136,12 +146,23 @@ def rendered(page: ModuleType, view: View) -> Component:
     return content if getattr(content, "className", "") != REASON else shell.page(page.TITLE, "", content)
 
 
-def update(site: Site, page: ModuleType, search: str | None, pathname: str | None, theme: str | None) -> list[object]:
-    """The parts of a page that follow its query; nothing where the address has moved on to another page or run."""
-    view = view_of(site, search, theme)
+def update(
+    site: Site,
+    page: ModuleType,
+    search: str | None,
+    pathname: str | None,
+    theme: str | None,
+    later: bool = False,
+    drawn: bool = False,
+) -> list[object]:
+    """The parts of a page that follow its query; nothing where the address has moved on to another page or run.
+
+    ``later``: those of LATER; ``drawn``: the query as well, which tells those of LATER that it is their turn.
+    """
+    view, regions = view_of(site, search, theme), page.LATER if later else page.REGIONS
     if view is None or pathname not in (page.PATH, *getattr(page, "ALSO", ())):
-        return [no_update] * len(page.REGIONS)
-    return [content_or_reason(part, view) for part in page.REGIONS.values()]
+        return [no_update] * (len(regions) + drawn)
+    return [*(content_or_reason(part, view) for part in regions.values()), *([search] if drawn else [])]
 
 
 def content_or_reason(make: Callable[[View], Component], view: View) -> Component:

@@ -66,6 +66,7 @@ class Pictures:
         self._reason: str | None = None
         self.shared_limit = lru_cache(maxsize=256)(self._shared_limit)
         self._store = lru_cache(maxsize=16)(run.maps)
+        self._named = lru_cache(maxsize=2)(self._named_classes)
 
     @cached_property
     def version(self) -> str:
@@ -135,8 +136,11 @@ class Pictures:
         """The class that ``predicted`` or ``label`` means for one sample; any other target is itself."""
         if target not in (PREDICTED, LABEL):
             return target
-        value = self.run.samples[target].iat[row]
-        return value if isinstance(value, str) else None
+        return self._named(target)[row]
+
+    def _named_classes(self, target: str) -> list[str | None]:
+        """Label or prediction of every sample."""
+        return [value if isinstance(value, str) else None for value in self.run.samples[target].tolist()]
 
     def _two_targets(self, row: int) -> dict[str | None, str]:
         """Class -> where its map is, for methods that keep two a sample: the alternative is the label, or else the

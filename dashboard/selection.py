@@ -14,6 +14,8 @@ from audit.counts import CROSS
 from dashboard.query import Query
 
 RESERVED = ("q", "correct", "attribute", "group", "slice", "region", "share", "shortcut")
+SHOWN = ("sample_id", "label", "predicted", "confidence", "status")
+"""What a page of samples needs to know of each."""
 SHARE = "share_"
 """Before a region's name: the column that holds the share of each map on it."""
 _NUMBERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT", "DOUBLE", "FLOAT", "DECIMAL")
@@ -39,6 +41,7 @@ class Samples:
             "FROM read_parquet(?, file_row_number = true) ORDER BY file_row_number",
             [str(path)],
         )
+        self._values: dict[str, list[str]] = {}
         described = self._database.execute("DESCRIBE samples").fetchall()
         self.columns: dict[str, str] = {name: kind for name, kind, *_ in described}
 
@@ -53,14 +56,16 @@ class Samples:
 
     def values(self, column: str) -> list[str]:
         """The different values of a text column, most frequent first."""
-        known = f"{_name(column)} IS NOT NULL"
-        sql = f"SELECT {_name(column)} FROM samples WHERE {known} GROUP BY 1 ORDER BY count(*) DESC, 1"
-        return [str(value) for (value,) in self._database.cursor().execute(sql).fetchall()]
+        if column not in self._values:
+            known = f"{_name(column)} IS NOT NULL"
+            sql = f"SELECT {_name(column)} FROM samples WHERE {known} GROUP BY 1 ORDER BY count(*) DESC, 1"
+            self._values[column] = [str(value) for (value,) in self._database.cursor().execute(sql).fetchall()]
+        return self._values[column]
 
 
 @dataclass(frozen=True)
 class Found:
-    """One page of a selection: ``frame`` holds its samples (with ``row``), ``total`` counts the whole selection."""
+    """One page of a selection: ``frame`` holds ``row`` and SHOWN of its samples, ``total`` counts all that fit."""
 
     frame: pd.DataFrame
     total: int
@@ -78,7 +83,8 @@ def find(samples: Samples, query: Query, size: int = 60) -> Found:
     total = int(samples.ask(f"SELECT count(*) AS n FROM samples WHERE {where}", values)["n"][0])
     page = query.number("page", 1, 1, max(1, -(-total // size)))
     order = _order(samples, query.get("sort", ""))
-    sql = f"SELECT * FROM samples WHERE {where} ORDER BY {order} LIMIT {size} OFFSET {(page - 1) * size}"
+    shown = ", ".join(name for name in SHOWN if name in samples.columns)
+    sql = f"SELECT row, {shown} FROM samples WHERE {where} ORDER BY {order} LIMIT {size} OFFSET {(page - 1) * size}"
     return Found(samples.ask(sql, values), total, page, size)
 
 

@@ -16,6 +16,7 @@ from dashboard import colours
 from dashboard.components import controls
 from dashboard.components.attributes import aria
 from dashboard.components.shell import message
+from dashboard.components.static import static
 from dashboard.media import LABEL, MINUS, OWN, PREDICTED, SCALINGS, SHARED, face_address, map_address
 from dashboard.selection import Found
 from dashboard.state import View
@@ -127,7 +128,7 @@ def stack(view: View, sample_id: str, look: Look, alt: str, thumbnail: bool = Tr
     """A face with its map on top."""
     pictures, slug = view.served.pictures, view.served.slug
     row = view.run.row_of[sample_id]
-    if view.run.samples["status"].iat[row] == UNREADABLE:
+    if pictures.class_of(PREDICTED, row) is None and view.run.samples["status"].iat[row] == UNREADABLE:
         return html.Span(className="stack unreadable", title="This file could not be read as an image.")
     face = html.Img(
         src=face_address(slug, pictures, sample_id, thumbnail), alt=alt, className="photo", draggable="false"
@@ -221,9 +222,7 @@ def grid(view: View, found: Found, look: Look, path: str) -> Component:
         card(view, sample, look, view.href("/sample", **{**keep, "id": sample["sample_id"]}))
         for sample in found.frame.to_dict("records")
     ]
-    return html.Div(
-        [pager(view, found, path), html.Div(cards, className="grid", role="list"), pager(view, found, path, below=True)]
-    )
+    return html.Div([pager(view, found, path), static(*cards, className="grid"), pager(view, found, path, below=True)])
 
 
 def pager(view: View, found: Found, path: str, below: bool = False) -> Component:
@@ -282,4 +281,4 @@ def strip_of(view: View, ids: Sequence[str], look: Look, titles: Sequence[str]) 
         )
         for sample, title in zip(ids, titles, strict=True)
     ]
-    return html.Div(links, className="row-of-faces")
+    return static(*links, className="row-of-faces")

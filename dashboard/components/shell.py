@@ -42,7 +42,7 @@ EARLY_SCRIPT = (
 """Sets theme and map display before the first paint, so that nothing flashes."""
 
 KEYS = (
-    ("Everywhere", (("?", "this help"), ("g then o c f s a r p t", "go to a page"), ("/", "search or first filter"),
+    ("Everywhere", (("?", "this help"), ("g then o c f s a r p t l", "go to a page"), ("/", "search or first filter"),
                     ("t", "light or dark"))),
     ("Maps", (("[ ]", "less or more map"), ("m", "map on or off"), ("c", "next colour scale"),
               ("← → ↑ ↓", "move between pictures"), ("Enter", "open"), ("n p", "next, previous page or sample"))),
@@ -74,6 +74,7 @@ def layout(site: Site) -> Component:
         [
             dcc.Location(id=Shell.URL, refresh=False),
             dcc.Store(id=Shell.THEME),
+            dcc.Store(id=Shell.DRAWN),
             html.A("Skip to content", href="#main", className="skip"),
             html.Header(_header(), className="top"),
             html.Nav(id=Shell.NAV, className="nav", **aria(label="Pages")),

@@ -16,6 +16,7 @@ from dashboard.components import controls, gallery, shell
 from dashboard.components.attributes import data
 from dashboard.components.export import export_buttons, exportable
 from dashboard.components.gallery import Look
+from dashboard.components.static import static
 from dashboard.media import OWN
 from dashboard.query import Query
 from dashboard.state import View
@@ -191,7 +192,7 @@ def matrix(view: View) -> Component:
     sign = "blue for and orange against" if drawn.contrast else "negative evidence cut off"
     words = f"{drawn.title} of {drawn.words}, raw means, {sign}; each is scaled to its own largest value."
     table = html.Table([html.Thead(head), html.Tbody(rows)], className="atlas-matrix")
-    part = exportable("atlas", html.P(words, className="note"), html.Div(table, className="table-place"))
+    part = exportable("atlas", html.P(words, className="note"), static(table, className="table-place"))
     note = "A click puts a cell on side A, and what was A on side B."
     return shell.section("Every cell", part, export_buttons("atlas"), note=note)
 

@@ -134,4 +134,5 @@ def results(view: View) -> Component:
     return html.Div([exportable("saliency", head, gallery.grid(view, found, look, PATH)), *save])
 
 
-REGIONS = {Ids.FILTERS: filters, Ids.RESULTS: results}
+REGIONS = {Ids.RESULTS: results}
+LATER = {Ids.FILTERS: filters}

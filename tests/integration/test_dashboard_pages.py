@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +54,23 @@ def parts(component: object) -> Iterator[Component]:
             yield from parts(getattr(item, "children", None))
 
 
+def markup(component: Component) -> str:
+    """The HTML that the browser puts into a component by itself."""
+    return str(component.to_plotly_json()["props"].get("data-html", ""))
+
+
 def text(component: object) -> str:
     if isinstance(component, Component):
-        return text(getattr(component, "children", ""))
+        return text(getattr(component, "children", "")) + unescape(re.sub("<[^>]*>", " ", markup(component)))
     if isinstance(component, list | tuple):
         return " ".join(text(item) for item in component)
     return "" if component is None else str(component)
 
 
 def links(component: object) -> list[str]:
-    return [part.href for part in parts(component) if getattr(part, "href", None)]
+    found = [part.href for part in parts(component) if getattr(part, "href", None)]
+    placed = (re.findall('href="([^"]*)"', markup(part)) for part in parts(component))
+    return [*found, *(unescape(link) for block in placed for link in block)]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark", None])
