@@ -67,6 +67,15 @@ def test_the_figure_says_what_is_shown(run: AuditRun) -> None:
     assert len(run.saliency(first(run), "occlusion").figure().data) == 2
 
 
+def test_show_hands_the_same_figure_to_the_notebook(run: AuditRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list = []
+    monkeypatch.setattr("plotly.io.show", shown.append)
+    found = run.saliency(first(run))
+    found.show(opacity=0.3)
+    assert len(shown) == 1 and shown[0].to_json() == found.figure(0.3).to_json()
+    assert shown[0].data[1].opacity == 0.3
+
+
 def test_what_is_not_there_is_named(run: AuditRun) -> None:
     with pytest.raises(InputError, match="no sample 'nobody'"):
         run.saliency("nobody")
