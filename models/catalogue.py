@@ -12,7 +12,7 @@ from torch import nn
 
 from faces.errors import InputError
 from models import networks
-from models.statedict import read_weights, rename
+from models.statedict import in_order, read_weights, rename
 
 OWN: dict[str, Callable[[int, int], networks.Pooled]] = {
     "compact": networks.compact,
@@ -81,8 +81,9 @@ def _own(name: str, classes: int, channels: int, members: int, mirrored: bool) -
 def take_weights(network: nn.Module, file: Path) -> int:
     """Copy every tensor of ``file`` whose name (prefixes aside) and shape fit; returns how many did.
 
-    A head for other classes is left as it was drawn; pickled code is never run. Raises InputError where the file
-    cannot be read or less than half of the network's tensors are in it.
+    Where the names are others', as in the published ports of VGGFace, tensors are matched by order and shape, if three
+    of four can be. A head for other classes is left as it was drawn; pickled code is never run. Raises InputError where
+    the file cannot be read or less than half of the network's tensors are in it.
     """
     if not file.is_file():
         raise InputError(f"The pretrained weights {file} are not there; give the path of a .safetensors or .pt file.")
@@ -90,6 +91,9 @@ def take_weights(network: nn.Module, file: Path) -> int:
     state = read_weights(file)
     found = rename(state if isinstance(state, dict) else state.state_dict(), list(own))
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
+    if 2 * len(fitting) < len(own):
+        ordered = in_order(found, own)
+        fitting = ordered if 4 * len(ordered) >= 3 * len(own) else fitting
     if 2 * len(fitting) < len(own):
         raise InputError(
             f"The weights {file} hold {len(fitting)} of the network's {len(own)} tensors; at least half were expected: "

@@ -123,6 +123,26 @@ def rename(state: State, expected: list[str]) -> State:
     return {on + name.removeprefix(off): value for name, value in state.items() if name.startswith(off)}
 
 
+def in_order(state: State, own: State) -> State:
+    """The tensors of ``state`` under the names of ``own``: each of these takes the next one of its shape.
+
+    A layer that looks at all places at once may be written as linear or as a convolution: the same numbers either way.
+    """
+    found, rest = {}, list(state.values())
+    for name, value in own.items():
+        at = next((place for place, other in enumerate(rest) if _alike(other, value)), None)
+        if at is not None:
+            found[name] = rest[at].reshape(value.shape)
+            rest = rest[at + 1 :]
+    return found
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.shape == other.shape:
+        return True
+    return one.ndim > 1 < other.ndim and len(one) == len(other) and one.numel() == other.numel()
+
+
 def _torch_load(path: Path, allow_pickle: bool, pickle_module: ModuleType) -> Any:
     try:
         if allow_pickle:

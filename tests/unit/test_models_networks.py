@@ -36,6 +36,19 @@ def test_a_timm_name_is_built_with_the_classes_and_channels_asked_for() -> None:
         assert network(torch.zeros(1, 1, 64, 64)).shape == (1, 4)
 
 
+def test_weights_under_other_names_are_taken_in_order(tmp_path: Path) -> None:
+    """As published ports of VGGFace name them; the head for its 2,622 people is left out."""
+    torch.manual_seed(0)
+    given = list(catalogue.build("tiny", 2622, 3).state_dict().values())
+    save_file(
+        {f"layer_{place:03d}": value.clone() for place, value in enumerate(given)}, tmp_path / "faces.safetensors"
+    )
+    found = catalogue.build("tiny", 3, 3, str(tmp_path / "faces.safetensors")).state_dict()
+    assert all(torch.equal(one, other) for one, other in zip(found.values(), given, strict=True) if one.ndim > 2)
+    with pytest.raises(InputError, match="at least half were expected"):
+        catalogue.build("separable", 3, 3, str(tmp_path / "faces.safetensors"))
+
+
 def test_an_unknown_name_answers_with_near_ones() -> None:
     with pytest.raises(InputError, match=r"'resnet81' is neither ours nor timm's; did you mean resnet18"):
         catalogue.build("resnet81", 7)
