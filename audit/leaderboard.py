@@ -135,7 +135,7 @@ def entry(run: Path) -> Entry:
         accuracy=int(right.sum()) / max(1, len(judged)),
         low=low,
         high=high,
-        unseen=_unseen(judged, right),
+        unseen=_unseen(judged, right) if model.get("trained_on") else None,
         parameters=figures.get("parameters"),
         megabytes=_megabytes(model, run),
         milliseconds=spent or None,

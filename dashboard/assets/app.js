@@ -160,7 +160,7 @@
 
   /* ---- keys --------------------------------------------------------------------------------------------------- */
 
-  const PLACES = { o: "/", c: "/confusions", f: "/fairness", s: "/saliency", a: "/atlas", r: "/review", p: "/report", t: "/try" };
+  const PLACES = { o: "/", c: "/confusions", f: "/fairness", s: "/saliency", a: "/atlas", r: "/review", p: "/report", t: "/try", l: "/leaderboard" };
   let going = 0;
 
   function typing(target) {

@@ -41,7 +41,9 @@ def body(view: View) -> Component:
         [
             shell.section("Accuracy", plot, note="Compare only runs with the same classes and images."),
             meanings(frame),
-            shell.section("Runs", table(view, PATH, frame, COLUMNS, "Best first within the same number of classes")),
+            shell.section(
+                "Runs", table(view, PATH, frame, COLUMNS, "Best first within the same number of classes"), note=NOTE
+            ),
         ]
     )
 
@@ -79,12 +81,16 @@ COLUMNS = (
     Column("classes", "Classes", number=True),
     Column("n", "Images", lambda row: whole(row["n"]), number=True),
     Column("accuracy", "Accuracy (95%)", _accuracy, number=True),
-    Column("unseen", "Without training copies", lambda row: percent(row["unseen"]), number=True),
+    Column("unseen", "Unseen", lambda row: percent(row["unseen"]), number=True),
     Column("published", "Published (95%)", _published, number=True),
-    Column("parameters", "Parameters", _parameters, number=True),
+    Column("parameters", "Weights", _parameters, number=True),
     Column("megabytes", "MB", lambda row: decimal(row["megabytes"], 1), number=True),
-    Column("milliseconds", "ms an image", lambda row: decimal(row["milliseconds"], 1), number=True),
-    Column("calibration_error", "Calibration error", lambda row: decimal(row["calibration_error"]), number=True),
-    Column("worst_group_accuracy", "Worst group, standardised", _worst),
+    Column("milliseconds", "ms", lambda row: decimal(row["milliseconds"], 1), number=True),
+    Column("calibration_error", "ECE", lambda row: decimal(row["calibration_error"]), number=True),
+    Column("worst_group_accuracy", "Worst group", _worst),
+)
+NOTE = (
+    "Unseen: accuracy without images whose copies the model was trained on. ms: of an image where the audit ran. "
+    "ECE: expected calibration error. Worst group: by standardised accuracy."
 )
 REGIONS = {Ids.BODY: body}

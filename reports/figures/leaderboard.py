@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -53,7 +55,7 @@ def _published(rows: list[dict], colour: str) -> dict:
     told = [rows[place] for place in places]
     values = [row["published"] for row in told]
     low, high = (
-        [float(row[end]) if known(row[end]) else row["published"] for row in told]
+        [float(row[end]) if known(row[end]) else math.nan for row in told]
         for end in ("published_low", "published_high")
     )
     return {

@@ -44,6 +44,22 @@ def coded() -> Coded:
     return Coded.of(samples, CLASSES, ("group",), probabilities)
 
 
+RANKED = pd.DataFrame(
+    {
+        "run": [ODD, "other"],
+        "classes": 3,
+        "n": 40,
+        "accuracy": [0.8, 0.7],
+        "low": 0.6,
+        "high": 0.9,
+        "published": [0.93, None],
+        "published_low": [0.87, None],
+        "published_high": [0.96, None],
+        "meaning": [ODD, None],
+    }
+)
+
+
 @pytest.fixture(scope="module")
 def drawn(coded: Coded) -> dict[str, object]:
     """Every figure, by name, as a function of the theme."""
@@ -72,6 +88,7 @@ def drawn(coded: Coded) -> dict[str, object]:
         "composition": lambda theme: figures.composition(by_group.frame(), CLASSES, theme=theme),
         "label_mix": lambda theme: figures.label_mix(pd.DataFrame({"label": CLASSES, "n": [1, 2, 3]}), theme=theme),
         "quality": lambda theme: figures.image_quality(quality, "brightness", theme=theme),
+        "leaderboard": lambda theme: figures.leaderboard(RANKED, theme=theme),
     }
 
 

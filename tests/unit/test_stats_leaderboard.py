@@ -24,7 +24,7 @@ def run_folder(
     (folder / "model").mkdir()
     (folder / "model" / "weights.safetensors").write_bytes(b"0" * 2_000_000)
     card = {"recipe": {"name": recipe}, "figures": {"parameters": 1000}}
-    model = {"name": recipe, "path": "/gone", "relative_path": "model", "card": card}
+    model = {"name": recipe, "path": "/gone", "relative_path": "model", "card": card, "trained_on": 9}
     (folder / "manifest.json").write_text(json.dumps({"classes": names[:classes], "model": model}))
     (folder / "timing.json").write_text(json.dumps({"inference_s": 0.2}))
     (folder / "results" / "calibration.json").write_text(json.dumps({"ece": 0.04}))
