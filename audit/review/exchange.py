@@ -69,10 +69,11 @@ def label_studio_tasks(items: Iterable[ReviewItem], image_url: str, out: Path) -
 
 
 def label_studio_config(classes: LabelSet) -> str:
-    """The labelling interface (XML) that the tasks are made for."""
+    """The labelling interface (XML) that the tasks are made for; several choices are a soft label."""
     choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in (*classes.names, NOT_A_FACE))
     return (
-        f'<View><Image name="image" value="$image"/><Choices name="emotion" toName="image">{choices}</Choices></View>'
+        '<View><Image name="image" value="$image"/>'
+        f'<Choices name="emotion" toName="image" choice="multiple">{choices}</Choices></View>'
     )
 
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from audit.review.exchange import decisions_csv, label_studio_tasks, read_decisions, read_label_studio
-from audit.review.export import corrected_archive, corrected_csv, diff_csv, fer2013_csv
+from audit.review.exchange import (
+    decisions_csv,
+    label_studio_config,
+    label_studio_tasks,
+    read_decisions,
+    read_label_studio,
+)
+from audit.review.export import corrected_archive, corrected_csv, diff_csv, fer2013_csv, replacing
 from audit.review.service import ReviewService
 from faces.dataset import FaceDataset
 from faces.errors import InputError
@@ -14,15 +20,22 @@ from faces.errors import InputError
 Opener = Callable[[], FaceDataset]
 IMAGE_URL = "http://127.0.0.1:8050/media/{run}/image/{{sample_id}}.png"
 
+
+def _label_studio(service: ReviewService, out: Path) -> int:
+    """The tasks, and beside them (.xml) the labelling interface that they are made for."""
+    with replacing(out.with_suffix(".xml")) as path:
+        path.write_text(label_studio_config(service.run.classes), encoding="utf-8")
+    items = (service.item(name) for name in service.queue())
+    return label_studio_tasks(items, IMAGE_URL.format(run=service.run.name), out)
+
+
 FORMATS: dict[str, Callable[[ReviewService, Opener, Path, bool], int]] = {
     "corrected": lambda service, faces, out, names: corrected_csv(service.run, service.verdicts(), out),
     "archive": lambda service, faces, out, names: corrected_archive(service.run, service.verdicts(), faces(), out),
     "fer2013": lambda service, faces, out, names: fer2013_csv(service.run, service.verdicts(), faces(), out),
     "diff": lambda service, faces, out, names: diff_csv(service.run, service.verdicts(), service.log(), out, names),
     "decisions": lambda service, faces, out, names: decisions_csv(service.log(), out, names),
-    "label-studio": lambda service, faces, out, names: label_studio_tasks(
-        (service.item(name) for name in service.queue()), IMAGE_URL.format(run=service.run.name), out
-    ),
+    "label-studio": lambda service, faces, out, names: _label_studio(service, out),
 }
 """Name -> what writes it: service, how to open the faces, the file, and whether reviewers' names go with it."""
 
