@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from faces.dataset import FaceDataset
 from faces.emotions import LabelSet
@@ -107,6 +108,9 @@ class AuditRun:
                 f"The run {folder} is not whole (it has no {missing[0]}); the folder as `facevalue audit` wrote it was "
                 "expected: copy it again, or audit again into a new folder."
             )
+        # Their heads alone are read: a damaged file is told now, not on the page that needs it.
+        _whole(folder / "samples.parquet", pq.read_metadata)
+        _whole(folder / "probabilities.npy", _mapped)
         return cls(folder.resolve(), manifest)
 
     @property
@@ -217,7 +221,10 @@ def _json(path: Path) -> Any:
 
 
 def _mapped(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="r")
+    try:
+        return np.load(path, mmap_mode="r")
+    except (ValueError, EOFError):
+        raise ValueError("it is no array of numbers, or cut off") from None
 
 
 def _whole(path: Path, read: Callable[[Path], Any]) -> Any:

@@ -134,8 +134,8 @@ def test_bands_of_age_stand_in_their_natural_order(tmp_path: Path) -> None:
 def test_a_damaged_run_is_named_in_one_sentence(tmp_path: Path, part: str) -> None:
     run = of_scores(tmp_path / "run", sharp(LABEL))
     (run.folder / part).write_bytes(b"{")
-    again = AuditRun.open(run.folder)
     with pytest.raises(InputError, match=part.rpartition("/")[2]) as told:
+        again = AuditRun.open(run.folder)  # samples and probabilities are told here, before anything is served
         _ = (again.findings, again.samples, again.table("groups"), again.probabilities)
     assert "\n" not in str(told.value)
 
