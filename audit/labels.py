@@ -8,8 +8,9 @@ faces that are not afraid, `happy` to hardly any. The score of a label is the pr
 2. how often each class slips into each other is read from the purest pictures of each class (`slip_rates`), and how
    many labels are wrong in all from the confident joint (Northcutt, Jiang and Chuang 2021, "Confident Learning",
    JAIR 70);
-3. the labels of the nearest neighbours in the network's embeddings count as far as they help to foretell labels; a
-   picture that the network was trained on is compared within its fold alone, by the network that has not seen it;
+3. what the classifier says of the nearest neighbours in the network's embeddings counts as far as it helps to foretell
+   labels (their labels are told, not scored: they slip alike); a picture that the network was trained on has its
+   neighbours within its fold, as the network sees them that was not;
 4. exact duplicates that are labelled otherwise are second opinions.
 """
 
@@ -22,21 +23,24 @@ from math import isfinite
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import expit, logit, softmax
+from scipy.optimize import minimize_scalar
 
 from audit.neighbours import REFERENCES, nearest
+from audit.slips import (
+    TINY,
+    calibrate,
+    error_rates,
+    normalise,
+    refine_slips,
+    scale_slips,
+    slip_rates,
+    true_classes,
+    wrong_in_all,
+)
 from faces.errors import InputError
 
-PUREST = 0.001
-"""The share of pictures that counts as the purest of a class: near the infimum that the theory asks for, not one
-outlier."""
-ROUNDS = 2
-"""Best on labels flipped by program (uniformly, between pairs, into one class), where the truth is known."""
-UPDATES = 50
 FEWEST = 3
 """Pictures without which there are no neighbours to speak of."""
-_TINY = 1e-6
 _BLOCK = 4096
 
 
@@ -194,8 +198,8 @@ def label_issues(
     slips = scale_slips(rates, evidence, y, wrong_in_all(fitted, y))
     table = _copies(content, labels)
     copies = _second_opinions(table, rows, slips, len(names))
-    truth = _normalise(evidence * slips[:, y].T * copies)
-    likely = _normalise(true_classes(evidence, slips) * copies)
+    truth = normalise(evidence * slips[:, y].T * copies)
+    likely = normalise(true_classes(evidence, slips) * copies)
     asked = (_own(probabilities, out_of_fold), *committee) if len(committee) else ()
     found = _Evidence(p, y, truth, likely, around, table["disagree"].to_numpy()[rows], _dissent(asked, y, rows))
     known = np.zeros(len(labels), bool) if out_of_fold is None else np.isfinite(out_of_fold).all(axis=1)
@@ -229,101 +233,6 @@ def _learnt(n: int, out_of_fold: np.ndarray | None, seen: np.ndarray | None) -> 
     return known if out_of_fold is None else known | np.isfinite(out_of_fold).all(axis=1)
 
 
-def calibrate(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Probabilities raised to the power that makes the given labels likeliest (Guo et al. 2017), none below 1e-6."""
-    if not len(y):
-        return p
-    logged = np.log(np.clip(p, _TINY, None))
-    at = np.arange(len(y))
-
-    def surprise(power: float) -> float:
-        return -float(np.log(softmax(power * logged, axis=1)[at, y] + _TINY).mean())
-
-    best = minimize_scalar(surprise, bounds=(0.05, 10), method="bounded")
-    return np.clip(softmax(best.x * logged, axis=1), _TINY, None)
-
-
-def slip_rates(p: np.ndarray) -> np.ndarray:
-    """How readily true class j is labelled i, up to a common factor: float64 (K, K), rows j, columns i, rows sum to 1.
-
-    Where labels slip from j to i at some rate, even the purest picture of j keeps that much probability of i: the rate
-    is the smallest ratio of p_i to p_j that occurs (Scott 2015, "A Rate of Convergence for Mixture Proportion
-    Estimation, with Application to Learning from Noisy Labels"). The quantile PUREST stands for the smallest.
-    """
-    k = p.shape[1]
-    if not len(p):
-        return np.eye(k)
-    rates = np.stack([np.quantile(p / p[:, [j]], PUREST, axis=0) for j in range(k)])
-    return rates / rates.sum(axis=1, keepdims=True)
-
-
-def refine_slips(slips: np.ndarray, p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Slip rates (K, K) counted from the labels themselves, each shared out over the true classes it may have had.
-
-    ROUNDS of EM from ``slips`` (Dawid and Skene 1979, with the model as prior). The tails of a network's probabilities
-    tell rates roughly; the labels tell them better, but many rounds would only confirm the network's own prediction.
-    """
-    for _ in range(ROUNDS if len(y) else 0):
-        truth = _normalise(p * slips[:, y].T)
-        counts = np.stack([np.bincount(y, weights=of_class, minlength=len(slips)) for of_class in truth.T])
-        slips = _normalise(counts + _TINY)
-    return slips
-
-
-def wrong_in_all(p: np.ndarray, y: np.ndarray) -> float:
-    """Estimated share of all labels that are wrong, by the confident joint."""
-    joint = confident_joint(p, y)
-    return float(1 - np.trace(joint) / max(joint.sum(), 1))
-
-
-def confident_joint(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Estimated counts of (given label, true class), float64 (K, K), rows summing to the labels' counts.
-
-    A sample counts for the likeliest class whose probability reaches that class's mean self-confidence; a class that
-    no label carries is never reached (Northcutt et al. 2021, equations 1 and 2, calibrated as in their section 3.1).
-    """
-    k = p.shape[1]
-    count = np.bincount(y, minlength=k)
-    total = np.bincount(y, weights=p[np.arange(len(y)), y], minlength=k)
-    threshold = np.divide(total, count, out=np.full(k, np.inf), where=count > 0)
-    above = np.where(p >= threshold - _TINY, p, -1.0)
-    confident = above.max(axis=1) >= 0
-    counted = np.bincount(y[confident] * k + above[confident].argmax(axis=1), minlength=k * k)
-    joint = counted.reshape(k, k).astype(np.float64)
-    unseen = joint.sum(axis=1) == 0
-    joint[unseen] = np.eye(k)[unseen]
-    return joint / joint.sum(axis=1, keepdims=True) * count[:, None]
-
-
-def error_rates(joint: np.ndarray) -> np.ndarray:
-    """Share of each class's labels that are wrong, float64 (K,); 0 for a class without labels."""
-    total = joint.sum(axis=1)
-    return np.divide(total - np.diag(joint), total, out=np.zeros(len(joint)), where=total > 0)
-
-
-def scale_slips(slips: np.ndarray, p: np.ndarray, y: np.ndarray, wrong: float) -> np.ndarray:
-    """Slip rates (K, K) multiplied by one number so that the mean probability of a wrong label is ``wrong``."""
-    if not len(y):
-        return slips
-    at = np.arange(len(y))
-    odds = logit(np.clip(1 - _normalise(p * slips[:, y].T)[at, y], 1e-12, 1 - 1e-12))
-    target = float(np.clip(wrong, 0.5 / len(y), 1 - 0.5 / len(y)))
-    shift = brentq(lambda moved: expit(odds + moved).mean() - target, -60, 60)
-    scaled = slips * np.exp(shift)
-    np.fill_diagonal(scaled, np.diag(slips))
-    return scaled
-
-
-def true_classes(p: np.ndarray, slips: np.ndarray) -> np.ndarray:
-    """Probabilities of the true class (N, K) before any label was given: the shares that, slipping at these rates,
-    come closest to the label probabilities ``p`` (by Kullback-Leibler; multiplicative updates, Lee and Seung 2001)."""
-    rates = slips / slips.sum(axis=1, keepdims=True)
-    truth = np.full_like(p, 1 / p.shape[1])
-    for _ in range(UPDATES):
-        truth = _normalise(truth * ((p / (truth @ rates)) @ rates.T))
-    return truth
-
-
 def _neighbourhood(
     embeddings: np.ndarray | None, folds: Folds | None, judged: np.ndarray, fresh: np.ndarray, said: np.ndarray
 ) -> np.ndarray:
@@ -353,7 +262,7 @@ def _stack(p: np.ndarray, around: np.ndarray, y: np.ndarray) -> np.ndarray:
     known = np.isfinite(around).all(axis=1)
     by_model, by_neighbours = p[known, y[known]], around[known, y[known]]
     best = minimize_scalar(
-        lambda share: -np.log((1 - share) * by_model + share * by_neighbours + _TINY).mean(),
+        lambda share: -np.log((1 - share) * by_model + share * by_neighbours + TINY).mean(),
         bounds=(0, 0.99),
         method="bounded",
     )
@@ -392,7 +301,7 @@ def _second_opinions(table: pd.DataFrame, rows: np.ndarray, slips: np.ndarray, k
 @dataclass(frozen=True)
 class _Evidence:
     """What is known of the M judged rows: ``truth`` and ``likely`` (M, K), the true class given the label and without
-    it; ``around`` (M, K), the neighbours' labels, NaN where there are none."""
+    it; ``around`` (M, K), the shares of the neighbours' labels, NaN where there are none."""
 
     p: np.ndarray
     y: np.ndarray
@@ -447,10 +356,6 @@ def _others(p: np.ndarray, y: np.ndarray, instead: float = -1.0) -> np.ndarray:
     copy = p.copy()
     copy[np.arange(len(y)), y] = instead
     return copy
-
-
-def _normalise(p: np.ndarray) -> np.ndarray:
-    return p / np.maximum(p.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
 def _check_shapes(

@@ -11,15 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from audit import labels as module
-from audit.labels import (
+from audit.labels import LabelIssues, label_issues, pool
+from audit.slips import (
     PUREST,
     ROUNDS,
-    LabelIssues,
     calibrate,
     confident_joint,
     error_rates,
-    label_issues,
-    pool,
     refine_slips,
     slip_rates,
     wrong_in_all,
