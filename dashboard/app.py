@@ -102,18 +102,21 @@ def _callbacks(app: Dash, site: Site) -> None:
 
 
 def _follow(app: Dash, site: Site, page: ModuleType) -> None:
-    """Let the parts of a page follow its query; those of LATER, which nobody waits for, once the others are drawn."""
+    """Let the parts of a page follow its query; those of LATER, which nobody waits for, once the others are drawn.
+
+    The page's own store ``Ids.DRAWN`` passes the turn on.
+    """
     name, first, later = page.__name__.rpartition(".")[2], getattr(page, "REGIONS", {}), getattr(page, "LATER", {})
     states = (State(Shell.URL, "pathname"), State(Shell.THEME, "data"))
     if first:
         outputs = [Output(region, "children") for region in first]
-        done = [Output(Shell.DRAWN, "data")] if later else []
+        done = [Output(page.Ids.DRAWN, "data")] if later else []
         app.callback([*outputs, *done], Input(Shell.URL, "search"), *states, prevent_initial_call=True)(
             _named(partial(update, site, page, drawn=bool(later)), f"update_{name}")
         )
     if later:
         outputs = [Output(region, "children") for region in later]
-        app.callback(outputs, Input(Shell.DRAWN, "data"), *states, prevent_initial_call=True)(
+        app.callback(outputs, Input(page.Ids.DRAWN, "data"), *states, prevent_initial_call=True)(
             _named(partial(update, site, page, later=True), f"later_{name}")
         )
 

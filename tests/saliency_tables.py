@@ -16,7 +16,7 @@ METHODS = (("gradcam", 0.28, 0.1), ("layercam", 0.15, -0.02), ("random", 0.0, -0
 
 
 def add_saliency(run: Path, manifest: dict, seed: int = 0) -> None:
-    """Shares, clusters and tables for the Grad-CAM maps of the run in folder ``run``, and a finding about a shortcut."""
+    """Shares, clusters and tables for the Grad-CAM maps of the run in folder ``run``, and a shortcut's finding."""
     classes = tuple(manifest["classes"])
     samples = pd.read_parquet(run / "samples.parquet")
     predicted = np.array([classes.index(name) if isinstance(name, str) else -1 for name in samples["predicted"]])
@@ -59,6 +59,16 @@ def _write_tables(run: Path, classes: tuple[str, ...], samples: pd.DataFrame, sh
           above + spread, gain, gain - spread, gain + spread) for name, gain, above in METHODS],
         ("method", "n", "insertion", "deletion", "gain", "low", "high", "over_blob", "over_blob_low",
          "over_blob_high", "road", "road_low", "road_high"),
+    )  # fmt: skip
+    steps = [
+        (name, k / 4, *(value for up in (1, -1) for value in (0.4 + up * gain * k / 8 + d for d in (0, -0.05, 0.05))))
+        for name, gain, _ in METHODS
+        for k in range(5)
+    ]
+    write_saliency_table(
+        run, "faithfulness_curves", steps,
+        ("method", "share", "insertion", "insertion_low", "insertion_high", "deletion", "deletion_low",
+         "deletion_high"),
     )  # fmt: skip
     levels = [(k / 4, f"layer {k}", 32, 0.4 - k / 10, 0.3 - k / 10, 0.5 - k / 10) for k in range(5)]
     write_saliency_table(run, "randomisation", levels, ("level", "layer", "n", "alike", "low", "high"))

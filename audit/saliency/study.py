@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -214,6 +215,20 @@ def _write_faithfulness(study: Study) -> None:
     columns = ("method", "n", "insertion", "deletion", "gain", "low", "high", "over_blob", "over_blob_low",
                "over_blob_high", "road", "road_low", "road_high")  # fmt: skip
     write_saliency_table(study.run.folder, "faithfulness", table, columns)
+    _write_curves(study.run.folder, curves)
+
+
+def _write_curves(folder: Path, curves: dict[str, faithfulness.Curves]) -> None:
+    """The mean curve of every method: the target's probability with so large a share of the pixels put in or gone."""
+    steps = faithfulness.STEPS
+    rows = [
+        (name, step / steps, *mean_interval(found.insertion[:, step]), *mean_interval(found.deletion[:, step]))
+        for name, found in curves.items()
+        for step in range(steps + 1)
+    ]
+    columns = ("method", "share", "insertion", "insertion_low", "insertion_high", "deletion", "deletion_low",
+               "deletion_high")  # fmt: skip
+    write_saliency_table(folder, "faithfulness_curves", rows, columns)
 
 
 def _same_order(a: np.ndarray, b: np.ndarray) -> bool:

@@ -14,7 +14,6 @@ class Shell(StrEnum):
     MAIN = "main"
     TOGGLE = "theme-toggle"
     HELP = "help"
-    DRAWN = "drawn"
 
 
 def control(name: str, default: str = "") -> dict[str, str]:

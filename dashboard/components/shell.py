@@ -74,7 +74,6 @@ def layout(site: Site) -> Component:
         [
             dcc.Location(id=Shell.URL, refresh=False),
             dcc.Store(id=Shell.THEME),
-            dcc.Store(id=Shell.DRAWN),
             html.A("Skip to content", href="#main", className="skip"),
             html.Header(_header(), className="top"),
             html.Nav(id=Shell.NAV, className="nav", **aria(label="Pages")),

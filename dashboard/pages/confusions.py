@@ -142,6 +142,7 @@ def cell(view: View) -> Component:
         html.Div(map_controls(view), className="controls"),
         html.P(gallery.sentence(view, look), className="note"),
         gallery.legend(view),
+        *_mean_contrast(view, chosen, counts.classes),
     ]
     return html.Div(
         [
@@ -149,6 +150,16 @@ def cell(view: View) -> Component:
             gallery.grid(view, found, look, PATH),
         ]
     )
+
+
+def _mean_contrast(view: View, chosen: list[tuple[int, int]], classes: tuple[str, ...]) -> list[Component]:
+    """A link to what decided between the two classes over a whole cell, where one wrong cell is chosen."""
+    if len(chosen) != 1 or chosen[0][0] == chosen[0][1] or not view.run.saliency_methods:
+        return []
+    label, predicted = (classes[position] for position in chosen[0])
+    href = view.href("/atlas", a_label=label, a_predicted=predicted, target=predicted, minus=label)
+    words = f"What spoke for {predicted} rather than {label}, over all of them"
+    return [html.P(html.A(words, href=href), className="note")]
 
 
 def _picker(name: str, title: str, view: View, classes: tuple[str, ...]) -> Component:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from dash import html
+from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboard.components import controls, gallery, shell
@@ -32,6 +32,7 @@ class Ids(StrEnum):
 
     FILTERS = "saliency-filters"
     RESULTS = "saliency-results"
+    DRAWN = "saliency-drawn"
 
 
 def layout(view: View) -> Component:
@@ -43,6 +44,7 @@ def layout(view: View) -> Component:
         *gallery.pictures_notice(view),
         html.Div(filters(view), id=Ids.FILTERS),
         html.Div(results(view), id=Ids.RESULTS),
+        dcc.Store(id=Ids.DRAWN),
     )
 
 

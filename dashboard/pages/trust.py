@@ -39,9 +39,19 @@ def faithfulness(view: View) -> Component:
         title,
         html.P(saliency_words.faithfulness_verdict(found), className="verdict"),
         graph("faithfulness", figures.faithfulness(found, theme=view.theme)),
+        *_curves(view),
         table(view, PATH, found, COLUMNS, "Areas under the curves and their differences, means with 95% intervals"),
         note=note,
     )
+
+
+def _curves(view: View) -> list[Component]:
+    """The curves behind the figures, where the run keeps them."""
+    found = result(view.run, "faithfulness_curves")
+    if found is None:
+        return []
+    drawn = [graph(which, figures.curves(found, which, theme=view.theme)) for which in ("insertion", "deletion")]
+    return [html.Div(drawn, className="two")]
 
 
 def _span(low: str, high: str) -> Column:

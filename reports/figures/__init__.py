@@ -15,7 +15,7 @@ from reports.figures.groups import class_by_group, disparities, four_fifths, gro
 from reports.figures.leaderboard import leaderboard
 from reports.figures.saliency import mean_maps
 from reports.figures.theme import empty
-from reports.figures.trust import alike, faithfulness, region_drops, region_shares, region_tells
+from reports.figures.trust import alike, curves, faithfulness, region_drops, region_shares, region_tells
 
 __all__ = [
     "alike",
@@ -26,6 +26,7 @@ __all__ = [
     "confusable_pairs",
     "confusion_change",
     "confusion_matrix",
+    "curves",
     "disparities",
     "empty",
     "faithfulness",

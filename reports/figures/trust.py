@@ -9,8 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from reports.figures.theme import ROW, Theme, drawn, empty, error_bars, row_axis, shown, theme_named, title, upright
-from reports.saliency_words import method_title
+from reports.saliency_words import BASELINES, method_title
 from reports.words import decimal, percent, points
+
+DASHES = {False: ("solid", "dash", "longdash"), True: ("dot", "dashdot", "dot")}
+"""Lines of methods and of baselines."""
 
 
 def faithfulness(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
@@ -32,6 +35,37 @@ def faithfulness(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     if len(blob):
         traces.append(upright(look, float(blob.iloc[0]), len(frame), "the blob's gain"))
     return _rows(look, traces, names, "faithfulness", "probability gained, with 95% interval")
+
+
+def curves(frame: pd.DataFrame, which: str, theme: str = "light") -> go.Figure:
+    """The probability as pixels are put in (``which`` insertion) or taken away (deletion), one line a method.
+
+    ``frame`` is ``results/faithfulness_curves``: method, share, and ``which`` with ``_low`` and ``_high``. Methods of
+    one order of pixels lie on one another; the baselines are dotted.
+    """
+    look = theme_named(theme)
+    colours = (look.first, look.second, look.third, look.fourth, look.pale)
+    words = "put in" if which == "insertion" else "taken away"
+    traces = []
+    for index, (name, rows) in enumerate(frame.groupby("method", sort=False)):
+        title_of, base = method_title(str(name)), name in BASELINES
+        hover = [
+            f"<b>{shown(title_of)}</b><br>{percent(row['share'], 0)} {words}: probability {decimal(row[which])}, 95% "
+            f"interval {decimal(row[f'{which}_low'])} to {decimal(row[f'{which}_high'])}"
+            for row in rows.to_dict("records")
+        ]
+        line = {"color": look.muted if base else colours[index % 5], "width": 2.5, "dash": DASHES[base][index % 3]}
+        traces.append({"type": "scatter", "mode": "lines", "x": rows["share"].tolist(), "y": rows[which].tolist(),
+                       "name": title_of, "line": line, "hovertext": hover, "hoverinfo": "text"})  # fmt: skip
+    axes = {"tickformat": ".0%", "range": [0, 1], "fixedrange": True}
+    return drawn(
+        look,
+        traces,
+        height=340,
+        meta={"figure": "curves", "which": which},
+        xaxis={**axes, **title(f"share of the pixels {words}")},
+        yaxis={"rangemode": "tozero", "fixedrange": True, **title("probability of the class")},
+    )
 
 
 def alike(names: Sequence[str], frame: pd.DataFrame, theme: str = "light") -> go.Figure:

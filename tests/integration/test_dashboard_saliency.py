@@ -18,7 +18,8 @@ from dashboard.app import create_app
 from dashboard.atlas import Side
 from dashboard.components import gallery
 from dashboard.media import MINUS, array_address, map_address
-from dashboard.pages import regions, saliency, sample, sample_maps, shortcuts, trust
+from dashboard.pages import atlas as atlas_page
+from dashboard.pages import confusions, regions, saliency, sample, sample_maps, shortcuts, trust
 from dashboard.query import Query
 from dashboard.selection import rows_of
 from dashboard.state import Served, Site, View, view_of
@@ -224,10 +225,20 @@ def test_regions_tell_what_tells_a_pair_apart(site: Site) -> None:
 
 
 def test_a_difference_marks_its_places_and_carries_its_values(site: Site) -> None:
-    from dashboard.pages import atlas as page
-
-    shown = str(page.difference(at(site, "a_label=fear&b_label=sad&target=happy&minus=sad")))
+    shown = str(atlas_page.difference(at(site, "a_label=fear&b_label=sad&target=happy&minus=sad")))
     values = json.loads(shown.split("data-values='")[1].split("'")[0])
     assert np.shape(values["rows"]) == np.shape(values["p"]) == (6, 6)
     drawn = atlas.rings(np.eye(2, dtype=bool))
     assert drawn.startswith("data:image/svg+xml;base64,") and len(atlas.rings(np.zeros((2, 2), bool))) < len(drawn)
+
+
+def test_a_confusion_leads_to_the_mean_contrast_of_its_cell(site: Site, run: AuditRun) -> None:
+    wrong = run.samples[run.samples["label"] != run.samples["predicted"]].dropna(subset=["predicted"]).iloc[0]
+    chosen = f"label={wrong['label']}&predicted={wrong['predicted']}"
+    found = [link for link in links(confusions.cell(at(site, chosen))) if link.startswith("/atlas")]
+    assert found == [
+        f"/atlas?a_label={wrong['label']}&a_predicted={wrong['predicted']}"
+        f"&target={wrong['predicted']}&minus={wrong['label']}"
+    ]
+    words = text(atlas_page.layout(at(site, found[0].partition("?")[2])))
+    assert f"labelled {wrong['label']}, predicted {wrong['predicted']}" in words

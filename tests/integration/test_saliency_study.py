@@ -27,6 +27,7 @@ TABLES = (
     "saliency_ablation",
     "saliency_pairs",
     "faithfulness",
+    "faithfulness_curves",
     "randomisation",
     "stability",
     "shortcuts",
