@@ -137,10 +137,5 @@ def _work_folder(out: Path, key: str, resume: bool) -> Path:
     return work
 
 
-def _deviation(count: torch.Tensor, levels: torch.Tensor) -> float:
-    mean = (count * levels).sum() / count.sum()
-    return float(((count * (levels - mean) ** 2).sum() / count.sum()).sqrt())
-
-
 def _rounded(values: list[float]) -> tuple[float, ...]:
     return tuple(round(value, 4) for value in values)

@@ -105,11 +105,15 @@ def test_frames_beyond_the_queue_are_dropped(client: FlaskClient) -> None:
         assert answer(site, places, "run", "frame").status_code == 429
 
 
-def test_nothing_of_a_picture_is_kept(client: FlaskClient, drawn: Drawn, two: bytes) -> None:
+def test_nothing_of_a_picture_is_kept(
+    client: FlaskClient, drawn: Drawn, two: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
     def files() -> set[Path]:
-        return {path for root in (drawn.run, Path(tempfile.gettempdir())) for path in root.glob("*")}
+        return {path for root in (drawn.run, tmp_path) for path in root.rglob("*")}
 
     before = files()
     client.post("/trying/run/picture", data=two)
     client.post("/trying/run/frame", data=two)
-    assert files() <= before
+    assert files() == before
