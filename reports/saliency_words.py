@@ -57,7 +57,8 @@ def faithfulness_verdict(table: pd.DataFrame) -> str:
             f"{listed(map(method_title, better['method']))} tell more than a blob in the middle of the picture"
         )
     if len(poor):
-        parts.append(f"{listed(map(method_title, poor['method']))} cannot be told from such a blob, or do worse")
+        blob = "such a blob" if len(better) else "a blob in the middle"
+        parts.append(f"{listed(map(method_title, poor['method']))} cannot be told from {blob}, or do worse")
     return f"{'; '.join(parts)} (insertion minus deletion, {n}, 95% intervals of the difference)."
 
 

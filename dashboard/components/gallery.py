@@ -120,8 +120,14 @@ def target_choices(view: View, look: Look) -> list[Component]:
 
 def sentence(view: View, look: Look) -> str:
     """What the maps show and how they are scaled, with the raw value they share where they share one."""
-    shared = look.method is not None and look.scaling == SHARED
-    return look.sentence(view.served.pictures.shared_limit(str(look.method), look.target) if shared else None)
+    return look.sentence(limit_of(view, look))
+
+
+def limit_of(view: View, look: Look) -> float | None:
+    """The raw value that all maps are scaled to; None where each is scaled by itself."""
+    if look.method is None or look.scaling != SHARED:
+        return None
+    return view.served.pictures.shared_limit(look.method, look.target)
 
 
 def stack(view: View, sample_id: str, look: Look, alt: str, thumbnail: bool = True) -> Component:

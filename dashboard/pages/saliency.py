@@ -130,7 +130,8 @@ def results(view: View) -> Component:
     """The samples, with a word about what their maps show."""
     look = gallery.look_of(view)
     found = find(view.served.samples, view.query, view.query.number("size", SIZES[0], 1, 240))
-    drawn: list[Child] = [gallery.sentence(view, look), " ", *([gallery.scale_bar(look)] if look.method else [])]
+    bar = [gallery.scale_bar(look, gallery.limit_of(view, look))] if look.method else []
+    drawn: list[Child] = [gallery.sentence(view, look), " ", *bar]
     head = html.Div([html.P(drawn, className="note"), gallery.legend(view)], className="grid-head")
     save = [html.Div(export_buttons("saliency", "Save this page:"))] if found.total else []
     return html.Div([exportable("saliency", head, gallery.grid(view, found, look, PATH)), *save])

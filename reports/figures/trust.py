@@ -12,7 +12,7 @@ from reports.figures.theme import ROW, Theme, drawn, empty, error_bars, row_axis
 from reports.saliency_words import BASELINES, method_title
 from reports.words import decimal, percent, points
 
-DASHES = {False: ("solid", "dash", "longdash"), True: ("dot", "dashdot", "dot")}
+DASHES = {False: ("solid", "dash", "longdash"), True: ("dashdot", "dot", "dot")}
 """Lines of methods and of baselines."""
 
 
