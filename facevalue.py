@@ -257,6 +257,11 @@ def audit(
     if predictions is not None:
         from audit.predictions import audit_predictions
 
+        given = {"DATA": data, "--model": model, "--metadata": metadata, "--label": label, "--split": split,
+                 "--limit": limit, "--out-of-fold": out_of_fold, "--committee": committee}  # fmt: skip
+        if unused := [name for name, value in given.items() if value]:
+            raise InputError(f"{unused[0]} means nothing to a table of predictions; leave it out.")
+
         print_findings(
             audit_predictions(
                 predictions, out, order, names(attributes), label_mix=mix, references=references, min_group=min_group

@@ -39,6 +39,8 @@ class Ids(StrEnum):
     """Components of this page."""
 
     FACES = "report-faces"
+    FAVOURABLE = "report-favourable"
+    REMEDIES = "report-remedies"
     MAKE = "report-make"
     MADE = "report-made"
 
@@ -65,6 +67,8 @@ def layout(view: View) -> Component:
             html.Div(
                 [
                     dmc.Checkbox(id=Ids.FACES, label="Show pictures of people in it", checked=False, radius="sm"),
+                    _class_picker(Ids.FAVOURABLE, "Selection rates of a favourable class", view),
+                    _class_picker(Ids.REMEDIES, "Remedies explored for a class", view),
                     dmc.Button("Make the report", id=Ids.MAKE, n_clicks=0),
                 ],
                 className="make",
@@ -72,6 +76,13 @@ def layout(view: View) -> Component:
         ),
         html.Div(made(view.served), id=Ids.MADE, **aria(live="polite")),
     )
+
+
+def _class_picker(name: str, label: str, view: View) -> Component:
+    return dmc.Select(
+        id=name, label=label, data=list(view.run.classes), placeholder="none", clearable=True, size="xs",
+        className="control",
+    )  # fmt: skip
 
 
 def made(served: Served, problems: tuple[str, ...] = ()) -> list[Component]:
@@ -99,8 +110,18 @@ def file_card(served: Served, path: Path) -> Component:
     return html.Section([*words, html.Div(links, className="pages")], className="tile")
 
 
-def make(site: Site, clicks: int, faces: bool, search: str | None) -> list[Component]:
-    """Write every format; one that fails does not keep the others from being made."""
+def make(
+    site: Site,
+    clicks: int,
+    faces: bool,
+    search: str | None,
+    favourable: str | None = None,
+    remedies: str | None = None,
+) -> list[Component]:
+    """Write every format; one that fails does not keep the others from being made.
+
+    ``favourable`` and ``remedies`` are classes to add sections on, as `facevalue report` takes them.
+    """
     from reports.fairness_report import FORMATS, write_report
 
     view = view_of(site, search, None)
@@ -110,7 +131,10 @@ def make(site: Site, clicks: int, faces: bool, search: str | None) -> list[Compo
     for name in FORMATS:
         try:
             served = view.served
-            write_report(served.run, folder(served), bool(faces), [name], data=served.data, reviews=served.reviews)
+            write_report(
+                served.run, folder(served), bool(faces), [name], data=served.data, reviews=served.reviews,
+                favourable=favourable or None, remedies=remedies or None,
+            )  # fmt: skip
         except InputError as error:
             problems.append(f"{name}: {error}")
     return made(view.served, tuple(problems))
@@ -137,6 +161,8 @@ def register(app: Dash, site: Site) -> None:
         Input(Ids.MAKE, "n_clicks"),
         State(Ids.FACES, "checked"),
         State(Shell.URL, "search"),
+        State(Ids.FAVOURABLE, "value"),
+        State(Ids.REMEDIES, "value"),
         running=[(Output(Ids.MAKE, "loading"), True, False)],
         prevent_initial_call=True,
     )(partial(make, site))
