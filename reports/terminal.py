@@ -110,6 +110,12 @@ def print_inspection(found: DataAudit, console: Console | None = None) -> None:
             columns = tuple(facts[key][0])
             rows = (tuple(_number(row[name]) for name in columns) for row in facts[key])
             console.print(_table(title, tuple(name.replace("_", " ") for name in columns), rows))
+    strongest = sorted(facts["local"], key=lambda row: -abs(row["npmi"] or 0.0))[:CELLS]
+    if strongest:
+        names = tuple(strongest[0])
+        shown = tuple(name.replace("_", " ") for name in names)
+        ties = (tuple(_number(row[name]) for name in names) for row in strongest)
+        console.print(_table("Strongest ties of a group and a class; all stand in --json", shown, ties))
 
 
 def print_comparison(found: Comparison, console: Console | None = None) -> None:

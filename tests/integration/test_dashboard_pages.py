@@ -208,7 +208,7 @@ def test_remedies_are_explored_for_the_emotion_that_is_chosen(tmp_path: Path) ->
 
 def test_the_report_is_made_and_offered(site: Site, run: AuditRun) -> None:
     assert "No report yet" in text(report.made(site.served[0]))
-    made = report.make(site, 1, False, "")
+    made = report.make(site, 1, False, "", "happy", "happy")
     assert any(link.endswith("/report/drawn/report.html") for link in links(made))
     client = create_app([run]).server.test_client()
     page = client.get("/report/drawn/report.html", buffered=True)
