@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
-from audit.remedies import MOST, Remedies, explore
 from audit.run import AuditRun
 from faces.errors import InputError
 from reports import figures
 from reports.document import Block, Bullets, Command, Figure, Heading, Paragraph, Table, table
 from reports.words import known, percent, points, signed, signed_span, spaced, span, whole
+
+if TYPE_CHECKING:
+    from audit.remedies import Remedies
 
 EXPLORATION = (
     "Exploration, no advice. One half of the images chooses, the other half judges; costs are in balanced accuracy of "
@@ -27,6 +30,8 @@ def section(run: AuditRun, emotion: str) -> list[Block]:
 
     Raises InputError for an unknown emotion.
     """
+    from audit.remedies import MOST
+
     emotion = run.classes.names[run.classes.index(emotion)]
     limit = f" Of this run {whole(MOST)} images, drawn by chance, were explored." if len(run.samples) > MOST else ""
     blocks: list[Block] = [Heading(f"what would help: {emotion}"), Paragraph(EXPLORATION + limit)]
@@ -45,6 +50,9 @@ def recipe(attribute: str) -> str:
 
 
 def _attribute(run: AuditRun, attribute: str, emotion: str) -> list[Block]:
+    # What it needs takes seconds to import, which only a report with remedies should wait for.
+    from audit.remedies import explore
+
     name = spaced(attribute)
     try:
         found = explore(run, attribute, emotion, run.manifest["seed"])
