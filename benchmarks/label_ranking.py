@@ -142,7 +142,7 @@ def simulate(service: ReviewService, judged: Judged, kind: str, decisions: int) 
     return found, asked
 
 
-def asked(run: AuditRun) -> list[np.ndarray]:
+def opinions(run: AuditRun) -> list[np.ndarray]:
     """Probabilities (N, K) of the run's model and of each member of its committee."""
     file = run.folder / "committee.npy"
     members = list(np.load(file).swapaxes(0, 1)) if file.is_file() else []
@@ -154,7 +154,7 @@ def public_test(runs: list[AuditRun], bars: Bars, place: Path) -> None:
     samples, classes = runs[0].samples, runs[0].classes
     judged = Judged.of(samples, classes)
     content = samples["content_id"].to_numpy(dtype=object)
-    said = [asked(run) for run in runs]
+    said = [opinions(run) for run in runs]
     for run, own in zip(runs, said, strict=True) if len(runs) > 1 else ():
         issues = label_issues(own[0], judged.labels, classes.names, run.embeddings, None, content, own[1:])
         compare(f"PublicTest, {run.name}", judged, np.mean(own, axis=0), issues)

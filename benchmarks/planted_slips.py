@@ -19,7 +19,7 @@ from sklearn.metrics import average_precision_score
 
 from audit.labels import label_issues
 from audit.run import AuditRun
-from benchmarks.label_ranking import asked
+from benchmarks.label_ranking import opinions
 
 SHARE = 0.1
 Flip = Callable[[np.ndarray, np.ndarray, int, int], np.ndarray]
@@ -46,7 +46,7 @@ FLIPS: dict[str, Flip] = {"uniform": uniform, "pairs": pairs, "into one class": 
 def found(run: AuditRun, flip: Flip, seed: int) -> dict[str, float]:
     """Average precision by what evidence was used."""
     labels = run.classes.encode(run.samples["label"]).astype(int)
-    p, *committee = asked(run)
+    p, *committee = opinions(run)
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))[: round(SHARE * len(labels))]
     flipped = labels.copy()
     flipped[rows] = flip(labels, rows, len(run.classes), seed)

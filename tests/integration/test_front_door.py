@@ -97,3 +97,27 @@ def test_help_is_quick_to_load() -> None:
         "import facevalue, sys; heavy = {'torch', 'pandas', 'plotly', 'dash'} & set(sys.modules); sys.exit(bool(heavy))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_several_reviewers_agree_or_not(drawn: Drawn, tmp_path: Path, facevalue: Callable[..., Done]) -> None:
+    from audit.run import AuditRun
+
+    samples = AuditRun.open(drawn.run).samples
+    names, labels = samples["sample_id"][samples["status"] == "ok"][:3], ("sad", "fear", "happy")
+    at = ("--reviews", tmp_path / "reviews.sqlite")
+    for reviewer, said in (("ann", labels), ("bob", labels), ("cid", ("sad", "fear", "angry"))):
+        lines = [f"{name},{label}" for name, label in zip(names, said, strict=True)]
+        file = tmp_path / f"{reviewer}.csv"
+        file.write_text("\n".join(["sample_id,new_label", *lines]))
+        assert "3 decisions" in facevalue("review", "import", drawn.run, file, "--reviewer", reviewer, *at).stdout
+    told = json.loads(facevalue("review", "agreement", drawn.run, "--json", *at).stdout)
+    assert told["pictures"] == 3 and told["share"] == pytest.approx(7 / 9)
+    assert {(pair["a"], pair["b"], pair["n"]) for pair in told["cohen"]} == {
+        ("ann", "bob", 3), ("ann", "cid", 3), ("bob", "cid", 3),
+    }  # fmt: skip
+    assert "Krippendorff's alpha" in facevalue("review", "agreement", drawn.run, *at).stdout
+    out = tmp_path / "corrected.csv"
+    facevalue("review", "export", drawn.run, "--out", out, "--consensus", "dawid_skene", *at)
+    assert out.read_text().count("True") >= 2
+    refused = facevalue("review", "export", drawn.run, "--out", out, "--consensus", "dice", *at, code=2)
+    assert "no consensus 'dice'" in refused.stderr
