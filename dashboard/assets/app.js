@@ -173,7 +173,7 @@
     if (event.key === "Escape" && typing(target)) { target.blur(); return; }
     if (typing(target)) return;
     if (arrow(event, target)) return;
-    if (event.timeStamp - going < 1200 && PLACES[event.key]) {
+    if (event.timeStamp - going < 2500 && PLACES[event.key]) {
       going = 0;
       event.preventDefault();
       event.stopImmediatePropagation();
