@@ -102,7 +102,11 @@ def maps_shown(page: Page, address: str) -> list[float]:
     """Milliseconds from a change of a filter until the 60 maps and faces of its page are complete."""
     page.goto(f"{address}/saliency")
     page.locator("main a.card").nth(59).wait_for()
-    return [page.evaluate(WAIT_FOR_MAPS, change) for _ in range(3) for change in CHANGES]
+    spent = []
+    for change in CHANGES * 3:
+        page.wait_for_timeout(700)
+        spent.append(page.evaluate(WAIT_FOR_MAPS, change))
+    return spent
 
 
 CHANGES: tuple[dict[str, str | None], ...] = (
