@@ -13,6 +13,7 @@ from dashboard import atlas
 from dashboard.atlas import Side
 from dashboard.components import controls, gallery, shell
 from dashboard.components.about_maps import tabs
+from dashboard.components.export import export_buttons, exportable
 from dashboard.components.gallery import Look
 from dashboard.media import OWN, PREDICTED
 from dashboard.query import Query
@@ -77,7 +78,8 @@ def suspicions(view: View) -> Component:
     real = int(found["is_shortcut"].sum())
     note = f"{whole(len(found))} places were taken away and the model asked again; {whole(real)} of them it leans on."
     rows = [_suspicion(view, row) for row in chosen.to_dict("records")]
-    return shell.section(title, *(rows or [html.P("None for this class.", className="note")]), note=note)
+    shown = exportable("places", *(rows or [html.P("None for this class.", className="note")]))
+    return shell.section(title, shown, export_buttons("places"), note=note)
 
 
 def _suspicion(view: View, row: dict) -> Component:
@@ -113,7 +115,8 @@ def clusters(view: View) -> Component:
         for name, part in known[known["predicted"] == label].groupby("map_cluster", sort=True)
     ]
     note = f"{look(view).title} of the predicted class; each map is scaled to its own largest value."
-    return shell.section(title, *(rows or [html.P("No map to group.", className="note")]), note=note)
+    words = html.P(note if rows else "No map to group.", className="note")
+    return shell.section(title, exportable("groups", words, *rows), export_buttons("groups"))
 
 
 def _cluster(view: View, name: str, part: pd.DataFrame) -> Component:

@@ -97,3 +97,16 @@ def test_a_run_without_maps_says_why(run: AuditRun) -> None:
     bare = AuditRun(run.folder, {**run.manifest, "saliency": {}})
     said = words(list(saliency.chapter(bare).blocks))
     assert "stores no saliency maps" in said
+
+
+def test_places_of_moved_data_and_model_are_handed_on(
+    run: AuditRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facevalue: Callable[..., Done]
+) -> None:
+    seen: dict[str, object] = {}
+    monkeypatch.setattr("dashboard.app.create_app", lambda *given: seen.update(served=given) or pytest.fail("served"))
+    monkeypatch.setattr("reports.fairness_report.write_report", lambda *_, **given: seen.update(given) or [])
+    facevalue("report", run.folder, "--out", tmp_path, "--data", tmp_path, "--model", "here")
+    assert (seen["data"], seen["model"]) == (tmp_path, "here")
+    with pytest.raises(pytest.fail.Exception):
+        facevalue("serve", run.folder, "--data", tmp_path, "--model", "here", "--port", 8999)
+    assert seen["served"][2:4] == (tmp_path, "here")  # type: ignore[index]
