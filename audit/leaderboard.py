@@ -71,12 +71,16 @@ TASKS: dict[frozenset[str], str] = {
 """The classes of a task and the recipe whose published figure is the best of it: for models of other recipes."""
 
 
+BEST = ("system-0-cnn", "system-1-vggface", "system-2-cnn", "system-3-cnn-small", "system-4-cnn")
+"""The recipe that stands for each system's best figure."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One run: how good, how sure, how large, how fast, and for whom it is worst. Nulls where the run does not say.
 
     ``unseen`` is the accuracy without images whose exact copies the model was trained on; ``augmentation`` what is
-    done to a picture at test time; ``milliseconds`` an image, preprocessing aside, where the audit ran.
+    done to a picture at test time, if anything; ``milliseconds`` an image, preprocessing aside, where the audit ran.
     """
 
     run: str
@@ -139,7 +143,7 @@ def entry(run: Path) -> Entry:
         parameters=figures.get("parameters"),
         megabytes=_megabytes(model, run),
         milliseconds=spent or None,
-        augmentation=figures.get("test_time_augmentation"),
+        augmentation=augmentation if (augmentation := figures.get("test_time_augmentation")) != "none" else None,
         calibration_error=_stored(run / "results" / "calibration.json").get("ece"),
         **_published(recipe, manifest["classes"]),
         **_worst_group(run),

@@ -247,7 +247,7 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
         rows.append(
             (
                 str(row["run"]),
-                str(row["recipe"]),
+                str(row["recipe"]) if row["augmentation"] is None else f"{row['recipe']} *",
                 str(row["classes"]),
                 f"{row['n']:,}",
                 _interval(row["accuracy"], row["low"], row["high"]),
@@ -260,6 +260,8 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
             )
         )
     console.print(_table("Leaderboard", columns, rows))
+    if table["augmentation"].notna().any():
+        console.print("* with test-time augmentation, as its card says", highlight=False)
     for sentence in table["meaning"].dropna().unique():
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from audit.leaderboard import leaderboard
+from audit.leaderboard import BEST, SYSTEMS, leaderboard
 from dashboard.components import shell
 from dashboard.components.charts import graph
 from dashboard.components.tables import Column, table
@@ -40,7 +39,7 @@ def body(view: View) -> Component:
     return html.Div(
         [
             shell.section("Accuracy", plot, note="Compare only runs with the same classes and images."),
-            meanings(frame),
+            meanings(),
             shell.section(
                 "Runs", table(view, PATH, frame, COLUMNS, "Best first within the same number of classes"), note=NOTE
             ),
@@ -48,13 +47,14 @@ def body(view: View) -> Component:
     )
 
 
-def meanings(frame: pd.DataFrame) -> Component:
-    """What each published figure can and cannot mean."""
-    told = frame["meaning"].dropna().unique().tolist()
-    if not told:
-        return html.Div()
-    sentences = html.Ul([html.Li(sentence) for sentence in told], className="plain-list")
-    return shell.section("What the published figures can mean", sentences)
+def meanings() -> Component:
+    """What the best figure of each system can and cannot mean."""
+    sentences = html.Ul([html.Li(SYSTEMS[recipe].meaning()) for recipe in BEST], className="plain-list")
+    return shell.section("What the published figures can and cannot mean", sentences)
+
+
+def _recipe(row: dict) -> str:
+    return f"{row['recipe']} *" if isinstance(row["augmentation"], str) else str(row["recipe"])
 
 
 def _accuracy(row: dict) -> str:
@@ -77,7 +77,7 @@ def _parameters(row: dict) -> str:
 
 COLUMNS = (
     Column("run", "Run"),
-    Column("recipe", "Recipe"),
+    Column("recipe", "Recipe", _recipe),
     Column("classes", "Classes", number=True),
     Column("n", "Images", lambda row: whole(row["n"]), number=True),
     Column("accuracy", "Accuracy (95%)", _accuracy, number=True),
@@ -90,7 +90,8 @@ COLUMNS = (
     Column("worst_group_accuracy", "Worst group", _worst),
 )
 NOTE = (
-    "Unseen: accuracy without images whose copies the model was trained on. ms: of an image where the audit ran. "
-    "ECE: expected calibration error. Worst group: by standardised accuracy."
+    "*: with test-time augmentation, as its card says. Unseen: accuracy without images whose copies the model was "
+    "trained on. ms: of an image where the audit ran. ECE: expected calibration error. Worst group: by standardised "
+    "accuracy."
 )
 REGIONS = {Ids.BODY: body}

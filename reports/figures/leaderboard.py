@@ -65,7 +65,7 @@ def _published(rows: list[dict], colour: str) -> dict:
         "y": [place + 0.2 for place in places],
         "mode": "markers",
         "marker": {"symbol": "circle-open", "size": 10, "color": colour, "line": {"width": 2}},
-        "error_x": error_bars(values, low, high, colour),
+        "error_x": {**error_bars(values, low, high, colour), "width": 0},
         "hovertext": [shown(row["meaning"]) for row in told],
         "hoverinfo": "text",
     }

@@ -23,7 +23,8 @@ def test_every_run_stands_beside_the_published_figure(site: Site) -> None:
     assert view is not None
     page = json.dumps(leaderboard.layout(view).to_plotly_json(), default=lambda part: part.to_plotly_json())
     assert "one" in page and "other" in page and "63.15%" in page
-    assert "on how many images is not told" in page
+    assert "93% on 128 images can mean anything from 87.2% to 96.3%" in page
+    assert "61.1% (validation set): on how many images is not told" in page
 
 
 def test_lines_can_be_ordered(site: Site) -> None:
