@@ -124,7 +124,7 @@ def test_the_report_finds_moved_faces(drawn: Drawn, tmp_path: Path, facevalue: C
         (["show", "x", "--bogus"], "No such option: --bogus"),
         (["audit", "d", "--out", "o", "--limit", "abc"], "'abc'"),
         (["audit", "d", "more", "--model", "m", "--out", "o"], "'more' is one word too many"),
-        (["serve", "x", "--port", "0"], "'--port'"),
+        (["serve", "x", "--port", "70000"], "'--port'"),
     ],
 )
 def test_a_call_that_cannot_be_understood_gets_one_sentence(
