@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import waitress
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Playwright, expect
 
 from audit.run import AuditRun
 from dashboard import access
@@ -38,23 +38,24 @@ def address(drawn: Drawn) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def page(address: str, chromium: str, drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(
+    address: str, chromium: str, playwright: Playwright, drawn: Drawn, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
     """A browser whose camera shows drawn faces; the tests fail where a page reports an error."""
     film = write_film(detectable(drawn.data, 2), tmp_path_factory.mktemp("film") / "film.y4m")
     troubles: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *camera_flags(film)])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        yield page
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *camera_flags(film)])
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    yield page
+    browser.close()
     assert not troubles
 
 
 @pytest.fixture
 def desk(page: Page, address: str) -> Page:
-    page.goto(address)
+    page.goto(address, wait_until="networkidle")
     expect(page.get_by_role("button", name="Start the camera")).to_be_visible()
     return page
 
@@ -77,9 +78,8 @@ def test_frames_of_the_camera_carry_a_prediction_and_a_map(desk: Page) -> None:
 def test_every_face_of_a_chosen_picture_by_keys_alone(desk: Page, drawn: Drawn, tmp_path: Path) -> None:
     picture = np.concatenate([scene(face) for face in detectable(drawn.data, 2)], axis=1)
     cv2.imwrite(str(tmp_path / "two.png"), picture)
-    desk.get_by_role("button", name="Choose a picture").focus()
     with desk.expect_file_chooser() as chooser:
-        desk.keyboard.press("Enter")
+        desk.get_by_role("button", name="Choose a picture").press("Enter")
     chooser.value.set_files(tmp_path / "two.png")
     expect(desk.get_by_role("status").filter(has_text="2 faces found")).to_be_visible()
     card = desk.locator(".try-card").first
