@@ -103,8 +103,8 @@ def _faithfulness(run: AuditRun) -> list[Finding]:
     names = ", ".join(METHODS[name].title for name in poor.index)
     best = poor.loc[poor["over_blob"].idxmax()]
     detail = (
-        f"By insertion minus deletion {names} {'is' if len(poor) == 1 else 'are'} not shown to do better than a blob in "
-        f"the middle of the picture ({best['gain']:.3f} at best against {blob:.3f}, difference 95% interval "
+        f"By insertion minus deletion {names} {'is' if len(poor) == 1 else 'are'} not shown to do better than a blob "
+        f"in the middle of the picture ({best['gain']:.3f} at best against {blob:.3f}, difference 95% interval "
         f"{best['over_blob_low']:.3f} to {best['over_blob_high']:.3f}, {images(int(best['n']))})."
     )
     return [Finding("FV-S002", "medium", "Maps not shown to tell more than a blob", detail, "/trust")]
