@@ -1,4 +1,4 @@
-"""Weights against imbalance: of classes in the loss, of images in how often they are drawn."""
+"""Weights against imbalance: of classes and groups in the loss, of images in how often they are drawn."""
 
 from __future__ import annotations
 
@@ -23,20 +23,27 @@ def class_weights(counts: torch.Tensor, kind: str) -> torch.Tensor | None:
     return weights * counts.sum() / (weights * counts).sum()
 
 
+def group_weights(classes: np.ndarray, groups: pd.Series) -> np.ndarray:
+    """P(class) P(group) / P(class, group) of each image (Kamiran and Calders 2012); float64 (N,), mean 1.
+
+    ``classes`` (N,) ints. So weighed, class and group are independent; missing groups are one more.
+    """
+    codes = pd.factorize(groups.astype(object).where(groups.notna(), ""))[0]
+    joint = pd.crosstab(classes, codes)
+    expected = np.outer(joint.sum(axis=1), joint.sum(axis=0)) / len(classes)
+    weights = (expected / joint.clip(lower=1).to_numpy())[joint.index.get_indexer(classes), codes]
+    return weights / weights.mean()
+
+
 def drawing_weights(classes: np.ndarray, oversample: float = 0.0, groups: pd.Series | None = None) -> np.ndarray | None:
     """How often each image is drawn relative to the others; float64 (N,), or None where all are drawn alike.
 
-    ``classes`` (N,) ints; an image of a class with n images weighs n to the power -``oversample``. With ``groups``
-    (N,) it also weighs P(class) P(group) / P(class, group) (Kamiran and Calders 2012); missing groups are one more.
+    ``classes`` (N,) ints; an image of a class with n images weighs n to the power -``oversample``, and with ``groups``
+    (N,) also as :func:`group_weights` says.
     """
     if not oversample and groups is None:
         return None
-    counts = np.bincount(classes)
-    weights = counts[classes].astype(np.float64) ** -oversample
+    weights = np.bincount(classes)[classes].astype(np.float64) ** -oversample
     if groups is not None:
-        codes = pd.factorize(groups.astype(object).where(groups.notna(), ""))[0]
-        joint = pd.crosstab(classes, codes)
-        expected = np.outer(joint.sum(axis=1), joint.sum(axis=0)) / len(classes)
-        row = joint.index.get_indexer(classes)
-        weights *= (expected / joint.clip(lower=1).to_numpy())[row, codes]
+        weights *= group_weights(classes, groups)
     return weights / weights.sum()

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch import LightningModule
 from torch import nn
@@ -14,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from faces.errors import InputError
 from models.classifier import Preprocessing
 from training.augment import Augmentation, mixed
-from training.balance import class_weights, drawing_weights
+from training.balance import class_weights, drawing_weights, group_weights
 from training.layers import freeze, rate_groups
 from training.memory import Faces
 from training.recipe import Recipe
@@ -61,6 +63,7 @@ class Learner(LightningModule):
 
     margins: torch.Tensor
     visits: torch.Tensor
+    shares: torch.Tensor
 
     def __init__(
         self,
@@ -79,9 +82,16 @@ class Learner(LightningModule):
         kept = recipe.augment.model_dump(exclude={"mixup", "cutmix"})
         self.augmentation = Augmentation(**kept)
         self.fixed = freeze(self.network, recipe.model.frozen) if recipe.model.frozen else []
-        self.drawing = self._drawing()
+        groups = self._balanced_groups()
+        drawn_by = groups if recipe.data.balance_by == "sampling" else None
+        drawing = drawing_weights(training.classes, recipe.data.oversample, drawn_by)
+        self.drawing = None if drawing is None else torch.from_numpy(drawing)
         weights = class_weights(training.targets.sum(dim=0), recipe.learn.class_weights)
-        self.loss = nn.CrossEntropyLoss(weights, label_smoothing=recipe.learn.label_smoothing)
+        self.loss = nn.CrossEntropyLoss(weights, label_smoothing=recipe.learn.label_smoothing, reduction="none")
+        shares = np.ones(len(training))
+        if groups is not None and recipe.data.balance_by == "loss":
+            shares = group_weights(training.classes, groups)
+        self.register_buffer("shares", torch.from_numpy(shares).float(), persistent=False)
         self.register_buffer("margins", torch.zeros(len(training)))
         self.register_buffer("visits", torch.zeros(len(training)))
 
@@ -98,18 +108,14 @@ class Learner(LightningModule):
         sizes = self.recipe.learn.sizes or (self.recipe.model.size,)
         return sizes[min(len(sizes) - 1, int(self.progress * len(sizes)))]
 
-    def _drawing(self) -> torch.Tensor | None:
-        data, faces = self.recipe.data, self.training_faces
-        groups = None
-        if data.balance_groups is not None:
-            if data.balance_groups not in faces.samples:
-                raise InputError(
-                    f"The recipe balances the groups of {data.balance_groups!r}, which is no column of the data; "
-                    "join it with --metadata, or name another."
-                )
-            groups = faces.samples[data.balance_groups]
-        weights = drawing_weights(faces.classes, data.oversample, groups)
-        return None if weights is None else torch.from_numpy(weights)
+    def _balanced_groups(self) -> pd.Series | None:
+        name, samples = self.recipe.data.balance_groups, self.training_faces.samples
+        if name is not None and name not in samples:
+            raise InputError(
+                f"The recipe balances the groups of {name!r}, which is no column of the data; "
+                "join it with --metadata, or name another."
+            )
+        return None if name is None else samples[name]
 
     def train_dataloader(self) -> DataLoader:
         seed = self.recipe.learn.seed * 100_003 + self.current_epoch
@@ -137,7 +143,7 @@ class Learner(LightningModule):
         augment = self.recipe.augment
         pixels, blended = mixed(self.augmentation(images, resized), targets, augment.mixup, augment.cutmix)
         logits = self.network(self.normalised(pixels))
-        loss = self.loss(logits, blended)
+        loss = (self.loss(logits, blended) * self.shares[rows]).mean()
         self._note_margins(rows, logits.detach().float(), targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
         return loss

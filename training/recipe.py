@@ -50,7 +50,8 @@ class Data(Part):
     ``rename`` maps labels as the data has them to others (``""`` drops them); ``oversample`` evens the classes out:
     0 draws every image once an epoch, 1 every class as often as any other, each copy augmented anew;
     ``balance_groups`` names an attribute (a column of the data) whose groups are drawn so that label and group are
-    independent, which is the reweighing of Kamiran and Calders (2012); ``repeats`` makes ``--folds K`` repeated.
+    independent, which is the reweighing of Kamiran and Calders (2012), with ``balance_by`` "loss" weighed in the loss
+    instead; ``repeats`` makes ``--folds K`` repeated.
     """
 
     split: str = "train"
@@ -60,6 +61,7 @@ class Data(Part):
     rename: dict[str, str] = {}
     oversample: Share = 0.0
     balance_groups: str | None = None
+    balance_by: Literal["sampling", "loss"] = "sampling"
     repeats: Annotated[int, Field(ge=1, le=100)] = 1
 
 

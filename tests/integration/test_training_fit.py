@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,17 @@ def test_groups_to_balance_must_be_a_column(tmp_path: Path) -> None:
     data = Data(validation=0.2, balance_groups="age")
     with pytest.raises(InputError, match="balances the groups of 'age', which is no column of the data"):
         train(recipe().model_copy(update={"data": data}), quarters(), tmp_path / "model", progress=False)
+
+
+@pytest.mark.parametrize("way", ["sampling", "loss"])
+def test_groups_are_balanced_by_sampling_or_in_the_loss(tmp_path: Path, way: str) -> None:
+    faces = quarters()
+    columns = faces.samples.assign(side=np.where(np.arange(len(faces)) % 3, "left", "right"))
+    data = Data(validation=0.2, balance_groups="side", balance_by=way)
+    plan = recipe().model_copy(update={"data": data})
+    classifier = train(plan, replace(faces, samples=columns), tmp_path / way, progress=False)
+    assert classifier.card["recipe"]["data"]["balance_by"] == way
+    assert classifier.card["figures"]["validation"]["accuracy"] > 0.5
 
 
 SCRIPT = """

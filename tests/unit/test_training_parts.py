@@ -18,7 +18,7 @@ from faces.errors import InputError
 from models import catalogue
 from models.classifier import Preprocessing
 from tests.unit.training_faces import NAMES, quarters
-from training.balance import class_weights, drawing_weights
+from training.balance import class_weights, drawing_weights, group_weights
 from training.corrections import correct
 from training.figures import accuracy
 from training.fit import normalising
@@ -184,6 +184,8 @@ def test_balanced_groups_are_independent_of_the_class_and_keep_the_margins() -> 
     assert weights is not None
     joint = pd.Series(weights).groupby([classes, groups.to_numpy()]).sum().unstack()
     assert np.allclose(joint, np.outer([0.8, 0.2], [0.65, 0.35]))
+    shares = group_weights(classes, groups)
+    assert shares.mean() == pytest.approx(1) and np.allclose(shares / shares.sum(), weights)
 
 
 def test_freezing_fixes_layers_from_the_input_on() -> None:
