@@ -34,7 +34,6 @@ from audit.slips import (
     refine_slips,
     scale_slips,
     slip_rates,
-    true_classes,
     wrong_in_all,
 )
 from faces.errors import InputError
@@ -199,9 +198,8 @@ def label_issues(
     table = _copies(content, labels)
     copies = _second_opinions(table, rows, slips, len(names))
     truth = normalise(evidence * slips[:, y].T * copies)
-    likely = normalise(true_classes(evidence, slips) * copies)
     asked = (_own(probabilities, out_of_fold), *committee) if len(committee) else ()
-    found = _Evidence(p, y, truth, likely, around, table["disagree"].to_numpy()[rows], _dissent(asked, y, rows))
+    found = _Evidence(p, y, truth, around, table["disagree"].to_numpy()[rows], _dissent(asked, y, rows))
     known = np.zeros(len(labels), bool) if out_of_fold is None else np.isfinite(out_of_fold).all(axis=1)
     logged = np.full(len(labels), np.nan) if dynamics is None else np.asarray(dynamics, dtype=np.float64)
     return _spread(names, labels, rows, found, logged, known | ~learnt)
@@ -300,13 +298,12 @@ def _second_opinions(table: pd.DataFrame, rows: np.ndarray, slips: np.ndarray, k
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What is known of the M judged rows: ``truth`` and ``likely`` (M, K), the true class given the label and without
-    it; ``around`` (M, K), the shares of the neighbours' labels, NaN where there are none."""
+    """What is known of the M judged rows: ``truth`` (M, K), the true class given the label; ``around`` (M, K), the
+    shares of the neighbours' labels, NaN where there are none."""
 
     p: np.ndarray
     y: np.ndarray
     truth: np.ndarray
-    likely: np.ndarray
     around: np.ndarray
     disagree: np.ndarray
     dissent: np.ndarray
@@ -322,7 +319,7 @@ def _spread(
 ) -> LabelIssues:
     """Bring the judged rows' evidence back to all rows."""
     k, at, y = len(names), np.arange(len(rows)), found.y
-    best = _others(found.likely, y).argmax(axis=1)
+    best = _others(found.truth, y).argmax(axis=1)
     own = found.p[at, y]
     suggested = np.full(len(labels), -1, dtype=np.int16)
     suggested[rows] = best

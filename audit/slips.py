@@ -11,7 +11,6 @@ PUREST = 0.001
 outlier."""
 ROUNDS = 2
 """Best on labels flipped by program (uniformly, between pairs, into one class), where the truth is known."""
-UPDATES = 50
 TINY = 1e-6
 """Probabilities are kept above this."""
 
@@ -99,16 +98,6 @@ def scale_slips(slips: np.ndarray, p: np.ndarray, y: np.ndarray, wrong: float) -
     scaled = slips * np.exp(shift)
     np.fill_diagonal(scaled, np.diag(slips))
     return scaled
-
-
-def true_classes(p: np.ndarray, slips: np.ndarray) -> np.ndarray:
-    """Probabilities of the true class (N, K) before any label was given: the shares that, slipping at these rates,
-    come closest to the label probabilities ``p`` (by Kullback-Leibler; multiplicative updates, Lee and Seung 2001)."""
-    rates = slips / slips.sum(axis=1, keepdims=True)
-    truth = np.full_like(p, 1 / p.shape[1])
-    for _ in range(UPDATES):
-        truth = normalise(truth * ((p / (truth @ rates)) @ rates.T))
-    return truth
 
 
 def normalise(p: np.ndarray) -> np.ndarray:

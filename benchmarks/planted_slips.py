@@ -4,7 +4,8 @@
 
 RUN is an audit of PublicTest, best with a committee (`facevalue audit ... --committee mirror`). A tenth of its labels
 is flipped in three ways: to any class, each class to one other, and into one class. Printed is the average precision
-with which the flipped ones are ranked, mean over seeds, with and without neighbours and committee.
+with which the flipped ones are ranked, mean over seeds, with and without neighbours and committee, and the share of the
+flipped ones whose suggestion is the label as it was.
 """
 
 from __future__ import annotations
@@ -44,24 +45,27 @@ FLIPS: dict[str, Flip] = {"uniform": uniform, "pairs": pairs, "into one class": 
 
 
 def found(run: AuditRun, flip: Flip, seed: int) -> dict[str, float]:
-    """Average precision by what evidence was used."""
+    """Average precision by what evidence was used, and the share of right suggestions."""
     labels = run.classes.encode(run.samples["label"]).astype(int)
     p, *committee = opinions(run)
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))[: round(SHARE * len(labels))]
     flipped = labels.copy()
     flipped[rows] = flip(labels, rows, len(run.classes), seed)
     seen = run.samples["seen_in_training"].to_numpy(dtype=bool)
+    issues = label_issues(p, flipped, run.classes.names, run.embeddings, seen=seen)
     scores = {
         "confidence": 1 - p[np.arange(len(p)), np.maximum(flipped, 0)],
         "model": label_issues(p, flipped, run.classes.names).score,
-        "model, neighbours": label_issues(p, flipped, run.classes.names, run.embeddings, seen=seen).score,
+        "model, neighbours": issues.score,
     }
     if committee:
         whole = label_issues(p, flipped, run.classes.names, run.embeddings, None, None, committee, seen)
         scores["model, neighbours, committee"] = whole.score
     judged = np.isfinite(scores["model"])
     truth = (flipped != labels)[judged]
-    return {name: float(average_precision_score(truth, score[judged])) for name, score in scores.items()}
+    precision = {name: float(average_precision_score(truth, score[judged])) for name, score in scores.items()}
+    moved = judged & (flipped != labels)
+    return precision | {"suggestion right": float((issues.suggested[moved] == labels[moved]).mean())}
 
 
 def main() -> int:
