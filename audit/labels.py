@@ -319,7 +319,7 @@ def _spread(
 ) -> LabelIssues:
     """Bring the judged rows' evidence back to all rows."""
     k, at, y = len(names), np.arange(len(rows)), found.y
-    best = _others(found.truth, y).argmax(axis=1)
+    best = _others(found.p, y).argmax(axis=1)
     own = found.p[at, y]
     suggested = np.full(len(labels), -1, dtype=np.int16)
     suggested[rows] = best
