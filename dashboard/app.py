@@ -111,7 +111,8 @@ def _follow(app: Dash, site: Site, page: ModuleType) -> None:
     if first:
         outputs = [Output(region, "children") for region in first]
         done = [Output(page.Ids.DRAWN, "data")] if later else []
-        app.callback([*outputs, *done], Input(Shell.URL, "search"), *states, prevent_initial_call=True)(
+        before = [State(page.Ids.DRAWN, "data")] if later else []
+        app.callback([*outputs, *done], Input(Shell.URL, "search"), *states, *before, prevent_initial_call=True)(
             _named(partial(update, site, page, drawn=bool(later)), f"update_{name}")
         )
     if later:
@@ -155,17 +156,21 @@ def update(
     search: str | None,
     pathname: str | None,
     theme: str | None,
+    before: str | None = None,
     later: bool = False,
     drawn: bool = False,
 ) -> list[object]:
     """The parts of a page that follow its query; nothing where the address has moved on to another page or run.
 
-    ``later``: those of LATER; ``drawn``: the query as well, which tells those of LATER that it is their turn.
+    ``later``: those of LATER; ``drawn``: the query as well, which tells those of LATER that it is their turn, unless
+    they were drawn for it ``before``: turning a page must not undo what is being typed into a filter.
     """
     view, regions = view_of(site, search, theme), page.LATER if later else page.REGIONS
     if view is None or pathname not in (page.PATH, *getattr(page, "ALSO", ())):
         return [no_update] * (len(regions) + drawn)
-    return [*(content_or_reason(part, view) for part in regions.values()), *([search] if drawn else [])]
+    asked = view.query.sieve()
+    told = [no_update if asked == before else asked] if drawn else []
+    return [*(content_or_reason(part, view) for part in regions.values()), *told]
 
 
 def content_or_reason(make: Callable[[View], Component], view: View) -> Component:

@@ -49,6 +49,10 @@ class Query(Mapping[str, str]):
         """A copy with nothing but these names."""
         return Query({name: value for name, value in self.values_by_name.items() if name in names})
 
+    def sieve(self) -> str:
+        """The query string without the number of the page that is turned to."""
+        return self.change(page=None).href("")
+
     def href(self, path: str) -> str:
         """The address of a page with this query."""
         return f"{path}?{urlencode(self.values_by_name)}" if self.values_by_name else path

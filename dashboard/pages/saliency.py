@@ -44,7 +44,7 @@ def layout(view: View) -> Component:
         *gallery.pictures_notice(view),
         html.Div(filters(view), id=Ids.FILTERS),
         html.Div(results(view), id=Ids.RESULTS),
-        dcc.Store(id=Ids.DRAWN),
+        dcc.Store(id=Ids.DRAWN, data=view.query.sieve()),
     )
 
 

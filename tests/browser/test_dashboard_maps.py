@@ -100,7 +100,6 @@ def test_search_and_paging(page: Page, site: Site) -> None:
     page.get_by_role("link", name="Next").first.click()
     expect(page.get_by_text(re.compile("showing 25 to 48")).first).to_be_visible()
     name = site.runs[0].samples["sample_id"].iloc[100].rsplit("/", 1)[1]
-    page.wait_for_timeout(1500)  # filters are drawn anew after the pictures (decision 0061): no person is as quick
     page.get_by_label("Name contains").fill(name)
     wait_for_count(page, 1)
     assert query(page) == {"size": "24", "q": name}
