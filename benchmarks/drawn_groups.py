@@ -1,9 +1,9 @@
 """Is a group that was photographed worse found by a classifier trained on drawn faces, and are clean faces passed?
 
-Bars: of 20 seeds, the planted group is found and ranked first in at least 17, and nothing is reported of another 400
+Bars: of 20 seeds, the planted group is found and ranked first in at least 17, and nothing is reported of another 600
 faces without a planted group in at least 17. One classifier a seed, trained on faces without a planted group, judges
-both sets. The planted group takes turns among all that are drawn, so that it is not always the one that is hardest
-anyway: of thousands of clean drawn faces a classifier does recognise dark skin and glasses a few points less well.
+both sets. The planted group takes turns among all that are drawn. A last table says how well each group's clean faces
+were recognised, all seeds together.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import pandas as pd
 
 from audit import AuditOptions, audit
 from audit.run import SEVERITIES, AuditRun
@@ -23,7 +25,7 @@ from training.fit import train
 from training.recipe import Recipe, load_recipe
 
 SEEDS, BAR = 20, 17
-LEARNT, JUDGED, SIZE = 1400, 400, 48
+LEARNT, JUDGED, SIZE = 1400, 600, 48
 PLANTED = tuple((attribute, group) for attribute, groups in GROUPS.items() for group in groups)
 OPTIONS = AuditOptions(saliency=(), check_maps=False, progress=False)
 
@@ -50,6 +52,7 @@ def judged(classifier: Classifier, folder: Path, seed: int, worse: tuple[str, st
 
 def main() -> int:
     found = quiet = 0
+    faces: list[pd.DataFrame] = []
     started = time.perf_counter()
     for seed in range(SEEDS):
         group = PLANTED[seed % len(PLANTED)]
@@ -58,12 +61,21 @@ def main() -> int:
             draw(folder / "faces", LEARNT, SIZE, seed, test=0.0)
             classifier = train(recipe(seed), open_dataset(folder / "faces"), folder / "model", progress=False)
             planted = first_finding(judged(classifier, folder / "planted", 1000 + seed, group))
-            clean = first_finding(judged(classifier, folder / "clean", 2000 + seed, None))
+            passed = judged(classifier, folder / "clean", 2000 + seed, None)
+            clean = first_finding(passed)
+            faces.append(passed.samples.assign(right=passed.samples["predicted"] == passed.samples["label"]))
         found += planted == f"Recognised less well: {of_group(*group)}"
         quiet += clean is None
         print(f"seed {seed}: planted {of_group(*group)}; found {planted}; of clean faces {clean}", flush=True)
     print(f"planted group found and ranked first in {found} of {SEEDS} (bar: {BAR})")
     print(f"nothing reported of clean faces in {quiet} of {SEEDS} (bar: {BAR})")
+    every = pd.concat(faces)
+    for attribute in ("apparent_age", *GROUPS):
+        shares = every.groupby(attribute)["right"].mean()
+        print(
+            f"clean faces recognised, {attribute}: "
+            + ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+        )
     print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     return min(found, quiet) < BAR
 

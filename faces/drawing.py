@@ -19,6 +19,8 @@ CANVAS = 144
 """Faces are drawn at this size in pixels and then made smaller."""
 FLARE = 16.0
 """Stray light that a lens adds (0..255): no skin in a photograph is as dark as its swatch."""
+METERED, METERING = 160.0, 0.5
+"""A camera meters the face: skin darker or lighter than METERED (0..255) is exposed towards it by so much (0..1)."""
 _FRACTION = 4
 
 Colour = tuple[float, float, float]
@@ -51,7 +53,8 @@ class Person:
 class Shot:
     """How the picture was taken. Angles in radians; ``gain`` multiplies light, ``slope`` is its fall across the face;
 
-    ``blur`` (sigma) and ``noise`` (standard deviation, 0..255) are for a picture 64 pixels wide.
+    ``metering`` (0..1) is how far the exposure followed the skin; ``blur`` (sigma) and ``noise`` (standard deviation,
+    0..255) are for a picture 64 pixels wide.
     """
 
     yaw: float
@@ -59,6 +62,7 @@ class Shot:
     roll: float
     scale: float
     gain: float
+    metering: float
     slope: tuple[float, float]
     blur: float
     noise: float
@@ -92,7 +96,7 @@ def person(rng: np.random.Generator, tone: int, age: int, woman: bool, glasses: 
 
 
 def shot(rng: np.random.Generator, worse: bool = False) -> Shot:
-    """How a picture is taken; ``worse``: in poor light, out of focus and noisy."""
+    """How a picture is taken; ``worse``: in poor light that nobody metered, out of focus and noisy."""
     angle = rng.uniform(0, 2 * np.pi)
     fall = rng.uniform(0, 0.35)
     top = rng.uniform(45, 205) + rng.normal(0, 18, 3)
@@ -102,6 +106,7 @@ def shot(rng: np.random.Generator, worse: bool = False) -> Shot:
         roll=float(np.clip(rng.normal(0, 0.07), -0.25, 0.25)),
         scale=float(rng.uniform(0.37, 0.43)),
         gain=float(rng.uniform(0.45, 0.65) if worse else rng.uniform(0.75, 1.05)),
+        metering=0.0 if worse else METERING,
         slope=(float(fall * np.cos(angle)), float(fall * np.sin(angle))),
         blur=float(rng.uniform(1.2, 1.9) if worse else rng.uniform(0, 0.7)),
         noise=float(rng.uniform(3, 6) if worse else rng.uniform(1, 5)),
@@ -136,7 +141,8 @@ class _Pen:
     """Collects strokes in face coordinates, then paints them all at once, turned and placed as the head is."""
 
     def __init__(self, who: Person, how: Shot) -> None:
-        self.skin = FLARE + (1 - FLARE / 255) * 0.92 * np.array(MONK[who.tone - 1], dtype=float)
+        lit = FLARE + (1 - FLARE / 255) * 0.92 * np.array(MONK[who.tone - 1], dtype=float)
+        self.skin = lit * (METERED / lit.mean()) ** how.metering
         self._tone = self.skin.tolist()
         self._light = sum(self._tone) / 3
         self._width = who.width
@@ -238,22 +244,22 @@ def _head(pen: _Pen, who: Person, made: Shape) -> None:
         theta = np.linspace(-1.25, 1.25, 18)
         jaw = _xy(0.97 * who.width * np.sin(theta) * 0.97, np.cos(theta) * (0.99 + made.chin))
         inner = _xy(0.34 * np.sin(theta[::-1] * 1.2), 0.4 + 0.1 * np.cos(theta[::-1]))
-        blend = 0.35 + 0.5 * who.beard
+        blend = 0.15 + 0.3 * who.beard
         tint = np.array(who.hair) * blend + pen.skin * (1 - blend)
         pen.fill(np.concatenate([jaw, inner]), _colour(tint))
 
 
 def _lines(pen: _Pen, who: Person, action: Action, made: Shape) -> None:
-    """Creases: those of the moving muscles and those of age."""
+    """Creases: those of the moving muscles, and those of age where no muscle of an expression draws one."""
     old = float(np.clip((who.age - 40) / 35, 0, 1))
     corner_x, corner_y = made.corner
     for side in (-1, 1):
-        fold = max(action[12], 0.9 * action[9], 0.7 * old, 0.5 * action[20])
+        fold = max(action[12], 0.9 * action[9], 0.5 * action[20])
         if fold > 0.15:
             start, end = np.array((0.17, 0.22)), np.array((corner_x + 0.09, corner_y - 0.02))
             bend = (start + end) / 2 + (0.05 + 0.05 * action[12], 0)
             pen.line(_curve(start, bend, end) * (side, 1), pen.crease(0.6 * fold), 0.022)
-        feet = max(action[6], 0.6 * old)
+        feet = action[6]
         if feet > 0.3:
             x, y = who.eye_distance + who.eye_size + 0.03, -0.12
             for slope in (-0.06, 0.0, 0.06):
@@ -262,11 +268,16 @@ def _lines(pen: _Pen, who: Person, action: Action, made: Shape) -> None:
         if action[6] > 0.2:
             cheek = np.array([(0.2, 0.12), (0.34, 0.06), (0.5, 0.1)])
             pen.line(cheek * (side, 1), pen.crease(0.4 * action[6]), 0.02)
+        if old > 0.15:
+            bag = np.array([(0.24, 0.04), (0.34, 0.08), (0.44, 0.04)])
+            pen.line(bag * (side, 1), pen.crease(0.5 * old), 0.016)
+            jowl = np.array([(0.4, 0.55), (0.37, 0.68), (0.3, 0.78)])
+            pen.line(jowl * (side, 1), pen.crease(0.6 * old), 0.02)
         frown = max(action[4], 0.7 * action[9])
         if frown > 0.25:
             furrow = np.array([(0.045, made.brow[0, 1] - 0.05), (0.05, made.brow[0, 1] + 0.1)])
             pen.line(furrow * (side, 1), pen.crease(0.7 * frown), 0.02)
-    raised = max(min(action[1], action[2] + 0.3), 0.6 * old)
+    raised = min(action[1], action[2] + 0.3)
     if raised > 0.3:
         for y in (-0.68, -0.6):
             rise = 0.05 * action[2]
@@ -299,7 +310,7 @@ def _eyes(pen: _Pen, who: Person, made: Shape) -> None:
         below = np.concatenate([lower, (lower - (0, -lid))[::-1]])
         pen.fill(above * (side, 1), pen.shade(0.93))
         pen.fill(below * (side, 1), pen.shade(0.97))
-        pen.line(upper * (side, 1), (24, 18, 16), 0.032 if who.woman else 0.024)
+        pen.line(upper * (side, 1), (24, 18, 16), 0.028)
         pen.line(lower * (side, 1), pen.crease(0.6), 0.014)
         pen.line((upper - (0, 0.05)) * (side, 1), pen.crease(0.35), 0.014)
 
@@ -321,11 +332,11 @@ def _mouth(pen: _Pen, who: Person, made: Shape, action: Action) -> None:
     across = x * _LIP
     top = _xy(across, upper_inner - made.lips * (0.25 + 0.75 * full))
     bottom = _xy(across, lower_inner + made.lips * (0.2 + 1.1 * full))
-    lip = pen.shade(0.8, redder=0.55 if who.woman else 0.3)
+    lip = pen.shade(0.8, redder=0.5 if who.woman else 0.4)
     pen.fill(np.concatenate([top, bottom[::-1]]), lip)
     inner_top, inner_bottom = _xy(across, upper_inner), _xy(across, lower_inner)
     if made.gap > 0.025:
-        pen.fill(np.concatenate([inner_top, inner_bottom[::-1]]), (58, 18, 20))
+        pen.fill(np.concatenate([inner_top, inner_bottom[::-1]]), _colour(np.minimum((58, 18, 20), 0.4 * pen.skin)))
         teeth = max(action[12], action[20], 0.8 * action[16], 0.5 * action[25])
         if teeth > 0.15:
             reach = np.minimum(upper_inner + 0.10, lower_inner)
@@ -339,7 +350,7 @@ def _mouth(pen: _Pen, who: Person, made: Shape, action: Action) -> None:
 def _brows(pen: _Pen, who: Person, made: Shape) -> None:
     middle = _curve(made.brow[0], made.brow[1], made.brow[2], through=True)
     half = _xy(np.zeros(9), who.brow_thickness * _TAPER)
-    colour = _colour(0.7 * np.array(who.hair) + 0.05 * pen.skin)
+    colour = pen.shade(0.35)
     for side in (-1, 1):
         pen.fill(np.concatenate([middle - half, (middle + half)[::-1]]) * (side, 1), colour)
 
@@ -356,9 +367,9 @@ def _glasses(pen: _Pen, who: Person) -> None:
     radius = who.eye_size * 1.25
     for side in (-1, 1):
         ring = _xy(who.eye_distance + radius * _SIN, -0.11 - 0.85 * radius * _COS)
-        pen.line(ring * (side, 1), (30, 30, 34), 0.026)
-        pen.line(np.array([(who.eye_distance + radius, -0.13), (who.width, -0.16)]) * (side, 1), (30, 30, 34), 0.026)
-    pen.line(np.array([(-who.eye_distance + radius, -0.13), (who.eye_distance - radius, -0.13)]), (30, 30, 34), 0.026)
+        pen.line(ring * (side, 1), (30, 30, 34), 0.018)
+        pen.line(np.array([(who.eye_distance + radius, -0.13), (who.width, -0.16)]) * (side, 1), (30, 30, 34), 0.018)
+    pen.line(np.array([(-who.eye_distance + radius, -0.13), (who.eye_distance - radius, -0.13)]), (30, 30, 34), 0.018)
 
 
 def _xy(x: np.ndarray, y: np.ndarray) -> np.ndarray:

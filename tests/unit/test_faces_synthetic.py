@@ -84,7 +84,7 @@ def test_any_person_can_be_drawn_and_the_same_twice(seed, size, tone, age, woman
 def test_skin_follows_the_monk_scale():
     assert len(MONK) == 10
     brightness = [rendered("neutral", 0, tone=tone)[30:40, 20:26].mean() for tone in (1, 5, 7, 9)]
-    assert brightness == sorted(brightness, reverse=True) and brightness[0] > 2 * brightness[-1]
+    assert brightness == sorted(brightness, reverse=True) and brightness[0] > 1.6 * brightness[-1]
 
 
 PLANTED = {
