@@ -257,16 +257,19 @@ def audit(
     if predictions is not None:
         from audit.predictions import audit_predictions
 
-        given = {"DATA": data, "--model": model, "--metadata": metadata, "--label": label, "--split": split,
-                 "--limit": limit, "--out-of-fold": out_of_fold, "--committee": committee}  # fmt: skip
+        given = {"DATA": data, "--model": model, "--metadata": metadata, "--split": split, "--limit": limit,
+                 "--out-of-fold": out_of_fold, "--committee": committee}  # fmt: skip
         if unused := [name for name, value in given.items() if value]:
             raise InputError(f"{unused[0]} means nothing to a table of predictions; leave it out.")
 
-        print_findings(
-            audit_predictions(
-                predictions, out, order, names(attributes), label_mix=mix, references=references, min_group=min_group
-            )
-        )
+        numbers = order if label_names is None else LabelSet.parse(label_names)
+        run = audit_predictions(
+            predictions, out, numbers, names(attributes), label_mix=mix, references=references, min_group=min_group,
+            label=label,
+        )  # fmt: skip
+        for note in run.manifest["data"]["notes"]:
+            print(note)
+        print_findings(run)
         return
     if data is None or model is None:
         raise InputError("DATA and --model are both needed to audit a classifier; pass them, or --predictions CSV.")
@@ -403,7 +406,12 @@ def explain(
 @review.command()
 def queue(
     run: RunFolder,
-    kind: Annotated[str, typer.Option(help="likely_wrong, ambiguous, duplicates, control, ...")] = "likely_wrong",
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="likely_wrong, surest (corrections), ambiguous, duplicates, not_a_face, control or disagreements."
+        ),
+    ] = "likely_wrong",
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many to list.")] = 20,
     reviews: Reviews = None,
 ) -> None:

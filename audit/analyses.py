@@ -1,8 +1,8 @@
 """From what was scored to what it means: every result table and the findings of a run. Torch-free.
 
 Reads samples.parquet, probabilities.npy and embeddings.npy in a run's folder; adds ``duplicate_group``,
-``label_issue_score`` and ``suggested`` to the samples; writes results/ and findings.json. Equal input gives equal
-bytes.
+``label_issue_score``, ``suggested`` and ``suggestion_score`` to the samples; writes results/ and findings.json. Equal
+input gives equal bytes.
 """
 
 from __future__ import annotations
@@ -170,6 +170,7 @@ def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues |
         suggested=pd.Series(
             [None] * len(samples) if issues is None else issues.suggested_names(), index=samples.index, dtype="str"
         ),
+        suggestion_score=nothing if issues is None else issues.suggestion_score,
     )
 
 

@@ -12,6 +12,9 @@ faces that are not afraid, `happy` to hardly any. The score of a label is the pr
    labels (their labels are told, not scored: they slip alike); a picture that the network was trained on has its
    neighbours within its fold, as the network sees them that was not;
 4. exact duplicates that are labelled otherwise are second opinions.
+
+How sure the suggestion is, is another question: the score times the share that the evidence gives the suggested class
+among all but the label.
 """
 
 from __future__ import annotations
@@ -57,11 +60,13 @@ class LabelIssues:
     """Evidence for each of N samples; rows without a known label or without probabilities are NaN (or -1).
 
     ``score`` float64 (N,) in [0, 1], the probability that the label is wrong; ``suggested`` int16 (N,) the likeliest
-    other class; ``self_confidence``, ``alternative`` and ``margin`` (N,) the model's probability of the label, of the
-    suggested class, and the first minus the largest other; ``neighbours`` (N,) share of the nearest neighbours
-    labelled otherwise (NaN without embeddings); ``duplicates`` (N,) share of the exact duplicates labelled otherwise
-    (NaN where there are none); ``committee`` (N,) share of the models whose likeliest class is another (NaN without a
-    committee); ``dynamics`` (N,) area under the margin of the training (NaN where none was logged): told, not scored;
+    other class; ``suggestion_score`` float64 (N,), the probability that the label is wrong and the suggestion right,
+    never above ``score``; ``self_confidence``, ``alternative`` and ``margin`` (N,) the model's probability of the
+    label, of the suggested class, and the first minus the largest other; ``neighbours`` (N,) share of the nearest
+    neighbours labelled otherwise (NaN without embeddings); ``duplicates`` (N,) share of the exact duplicates labelled
+    otherwise (NaN where there are none); ``committee`` (N,) share of the models whose likeliest class is another (NaN
+    without a committee); ``dynamics`` (N,) area under the margin of the training (NaN where none was logged): told,
+    not scored;
     ``fresh`` bool (N,) whether the probabilities come from a network that was not trained on the picture;
     ``joint`` float64 (K, K) expected counts, rows given label, columns true class.
     """
@@ -70,6 +75,7 @@ class LabelIssues:
     labels: np.ndarray
     score: np.ndarray
     suggested: np.ndarray
+    suggestion_score: np.ndarray
     self_confidence: np.ndarray
     alternative: np.ndarray
     margin: np.ndarray
@@ -83,8 +89,12 @@ class LabelIssues:
     @property
     def order(self) -> np.ndarray:
         """Row numbers, likeliest wrong first; rows without a score are left out. Ties keep sample order."""
-        judged = np.flatnonzero(np.isfinite(self.score))
-        return judged[np.argsort(-self.score[judged], kind="stable")]
+        return descending(self.score)
+
+    @property
+    def surest(self) -> np.ndarray:
+        """Row numbers, the likeliest right suggestion first; as ``order`` otherwise."""
+        return descending(self.suggestion_score)
 
     @cached_property
     def error_rates(self) -> np.ndarray:
@@ -148,6 +158,7 @@ class LabelIssues:
             {
                 "label_issue_score": self.score,
                 "suggested": self.suggested_names(),
+                "suggestion_score": self.suggestion_score,
                 "self_confidence": self.self_confidence,
                 "margin": self.margin,
                 "neighbours_disagree": self.neighbours,
@@ -158,6 +169,13 @@ class LabelIssues:
                 "reason": self.reasons(),
             }
         )
+
+
+def descending(values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """Rows (all, or those given) with a finite value, the largest first, ties in the order they stand in."""
+    rows = np.arange(len(values)) if rows is None else rows
+    rows = rows[np.isfinite(values[rows])]
+    return rows[np.argsort(-values[rows], kind="stable")]
 
 
 def label_issues(
@@ -199,7 +217,7 @@ def label_issues(
     copies = _second_opinions(table, rows, slips, len(names))
     truth = normalise(evidence * slips[:, y].T * copies)
     asked = (_own(probabilities, out_of_fold), *committee) if len(committee) else ()
-    found = _Evidence(p, y, truth, around, table["disagree"].to_numpy()[rows], _dissent(asked, y, rows))
+    found = _Evidence(p, y, evidence, truth, around, table["disagree"].to_numpy()[rows], _dissent(asked, y, rows))
     known = np.zeros(len(labels), bool) if out_of_fold is None else np.isfinite(out_of_fold).all(axis=1)
     logged = np.full(len(labels), np.nan) if dynamics is None else np.asarray(dynamics, dtype=np.float64)
     return _spread(names, labels, rows, found, logged, known | ~learnt)
@@ -298,11 +316,12 @@ def _second_opinions(table: pd.DataFrame, rows: np.ndarray, slips: np.ndarray, k
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What is known of the M judged rows: ``truth`` (M, K), the true class given the label; ``around`` (M, K), the
-    shares of the neighbours' labels, NaN where there are none."""
+    """What is known of the M judged rows: ``evidence`` (M, K), what model and neighbours say; ``truth`` (M, K), the
+    true class given the label; ``around`` (M, K), the shares of the neighbours' labels, NaN where there are none."""
 
     p: np.ndarray
     y: np.ndarray
+    evidence: np.ndarray
     truth: np.ndarray
     around: np.ndarray
     disagree: np.ndarray
@@ -331,11 +350,13 @@ def _spread(
         column[rows] = values
         return column
 
+    score = _others(found.truth, y, 0).sum(axis=1)
     return LabelIssues(
         classes=names,
         labels=labels,
-        score=wide(_others(found.truth, y, 0).sum(axis=1)),
+        score=wide(score),
         suggested=suggested,
+        suggestion_score=wide(score * normalise(_others(found.evidence, y, 0))[at, best]),
         self_confidence=wide(own),
         alternative=wide(found.p[at, best]),
         margin=wide(own - _others(found.p, y).max(axis=1)),

@@ -6,8 +6,8 @@ audited on PublicTest; ``--runs RUN ...`` takes finished audits of it instead, e
 part (else a shipped one that has it), ``--corrected OUT`` keeps the labels that the simulated reviewer corrected there.
 
 Bars: PublicTest: average precision 0.80, 0.93 of the first 100 wrong, 0.05 above every cleanlab ranking of the same
-probabilities; after 200 simulated decisions 0.85 on the rest. Training: 0.85 of the first 1,000 wrong, and 0.75 of
-their suggestions what most annotators said.
+probabilities; after 200 simulated decisions 0.85 on the rest. Training: of the first 1,000 suggestions, surest first,
+0.85 on wrong labels, and 0.75 what most annotators said; the order by the label's score is printed beside it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.conftest import fer2013_folder
 ROOT = Path(__file__).parent.parent
 DATA = fer2013_folder()
 RIVALS = ROOT / "benchmarks" / ".venv" / "bin" / "python"
-FEW, MANY = 200, 2000
+FEW, MANY, SUGGESTED = 200, 2000, 1000
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ def as_run(folder: Path, samples: pd.DataFrame, p: np.ndarray, issues: LabelIssu
         predicted=np.array(issues.classes)[p.argmax(axis=1)],
         label_issue_score=issues.score,
         suggested=issues.suggested_names(),
+        suggestion_score=issues.suggestion_score,
         contrast=50.0,
     ).to_parquet(folder / "samples.parquet")
     np.save(folder / "probabilities.npy", p.astype(np.float32))
@@ -224,9 +225,14 @@ def training_part(model: Path, bars: Bars, place: Path, corrected: Path | None) 
     folded = Folded.of(model)
     judged, issues = folded.judged, folded.issues
     compare("Training, out of fold", judged, folded.p, issues)
-    top = issues.order[:1000]
-    bars.check("first 1,000", float(judged.wrong[top].mean()), 0.85)
-    bars.check("their suggestions right", float(judged.right_suggestion(issues.suggested)[top].mean()), 0.75)
+    right = judged.right_suggestion(issues.suggested)
+    surest, doubtful = issues.surest[:SUGGESTED], issues.order[:SUGGESTED]
+    bars.check("first 1,000 suggestions: label wrong", float(judged.wrong[surest].mean()), 0.85)
+    bars.check("first 1,000 suggestions: suggestion right", float(right[surest].mean()), 0.75)
+    print(
+        f"  the first 1,000 by the score of the label instead: {judged.wrong[doubtful].mean():.3f} wrong, suggestion "
+        f"right in {right[doubtful].mean():.3f}"
+    )
     rival = max(
         (float(judged.wrong[np.argsort(-score, kind="stable")[:MANY]].sum()), name)
         for name, score in cleanlab_rankings(folded.p, judged.labels).items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
@@ -193,17 +194,20 @@ def print_grades(grades: Iterable[Graded], console: Console | None = None) -> No
 def print_queue(service: ReviewService, kind: str, top: int, console: Console | None = None) -> None:
     """The first samples of a review queue and what the review has learned so far."""
     console = console or console_of(sys.stdout)
-    samples = service.run.samples.set_index("sample_id")
-    rows = [
-        (name, str(samples.at[name, "label"]), str(samples.at[name, "suggested"]), f"{score:.3f}")
-        for name in service.queue(kind, limit=top)
-        if (score := samples.at[name, "label_issue_score"]) is not None
-    ]
-    console.print(_table(f"Queue {kind}", ("sample", "label", "suggested", "score"), rows))
+    items = (service.item(name) for name in service.queue(kind, limit=top))
+    rows = (
+        (one.sample_id, one.label, one.suggested or "", *map(_chance, (one.score, one.suggestion_score)))
+        for one in items
+    )
+    console.print(_table(f"Queue {kind}", ("sample", "label", "suggested", "wrong", "suggestion right"), rows))
     progress = service.progress()
     console.print(f"{progress.decided:,} of {progress.total:,} decided", highlight=False)
     for sentence in progress.sentences:
         console.print(sentence, highlight=False, markup=False)
+
+
+def _chance(share: float) -> str:
+    return "unknown" if math.isnan(share) else f"{share:.3f}"
 
 
 def print_agreement(found: Agreement, console: Console | None = None) -> None:

@@ -62,6 +62,7 @@ def make_run(folder: Path, n: int = 60, seed: int = 0, name: str = "run") -> tup
         predicted=np.where(real, predicted, None),
         label_issue_score=issues.score,
         suggested=issues.suggested_names(),
+        suggestion_score=issues.suggestion_score,
         contrast=np.where(real, 50.0, np.nan),
         apparent_gender=np.where(row_of % 2 == 0, "woman", "man"),
         votes_sadness=np.where(samples["label"] == "sad", 10, 5),

@@ -12,6 +12,7 @@ import pandas as pd
 from audit.duplicates import exact_groups, outliers
 from audit.review.domain import Decision
 from audit.run import AuditRun
+from audit.slips import TINY
 from faces.emotions import canonical
 from faces.errors import InputError
 
@@ -25,7 +26,8 @@ SPLIT_FROM = 0.5
 class ReviewItem:
     """One picture to judge.
 
-    ``score`` the probability that the label is wrong, after what decisions taught; ``probabilities`` by class;
+    ``score`` the probability that the label is wrong, after what decisions taught, and ``suggestion_score`` that the
+    suggestion is right; ``probabilities`` by class;
     ``votes`` counts by class where the data has them, else None (for display alone); ``ambiguous`` whether the votes
     or the model are split; ``copies`` other samples that show the same picture, and how: ``exact``, ``near`` or
     ``mirrored``; ``decisions`` the ones that hold.
@@ -37,6 +39,7 @@ class ReviewItem:
     label: str
     suggested: str | None
     score: float
+    suggestion_score: float
     reason: str
     probabilities: dict[str, float]
     votes: dict[str, int] | None
@@ -63,6 +66,16 @@ class Evidence:
         """Class names (N,) as objects, None where nothing is suggested."""
         values = self.samples["suggested"].astype(object)
         return values.where(values.notna(), None).to_numpy()
+
+    @cached_property
+    def suggestion_share(self) -> np.ndarray:
+        """How likely the suggestion is right where the label is wrong, float (N,) in [0, 1], NaN where unscored and
+        in runs made before suggestions had a score."""
+        if "suggestion_score" not in self.samples:
+            return np.full(len(self.samples), np.nan)
+        score = self.samples["label_issue_score"].to_numpy(dtype=np.float64)
+        both = self.samples["suggestion_score"].to_numpy(dtype=np.float64)
+        return np.minimum(both / np.maximum(score, TINY), 1)
 
     @cached_property
     def content(self) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audit.labels import descending
 from audit.review.domain import Standing, verdict
 from audit.review.items import Evidence
 from faces.emotions import canonical
@@ -73,21 +74,24 @@ def _in_group(query: Query, evidence: Evidence) -> np.ndarray:
     return inside
 
 
-def _descending(values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """Rows with a finite value, the largest first, ties in sample order."""
-    rows = np.arange(len(values)) if rows is None else rows
-    rows = rows[np.isfinite(values[rows])]
-    return rows[np.argsort(-values[rows], kind="stable")]
-
-
 def likely_wrong(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
     """By the probability that the label is wrong."""
-    return _descending(score)
+    return descending(score)
+
+
+def surest(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
+    """By the probability that the label is wrong and the suggestion right."""
+    if not np.isfinite(evidence.suggestion_share).any():
+        raise InputError(
+            f"The run {evidence.run.name} does not say how sure its suggestions are; audit again with this version, or "
+            "take the queue likely_wrong."
+        )
+    return descending(score * evidence.suggestion_share)
 
 
 def ambiguous(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
     """Pictures on which the model or the votes are split, by how split the model is."""
-    return _descending(evidence.split, np.flatnonzero(evidence.ambiguous))
+    return descending(evidence.split, np.flatnonzero(evidence.ambiguous))
 
 
 def duplicates(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
@@ -109,7 +113,7 @@ def control(query: Query, evidence: Evidence, score: np.ndarray, standing: Stand
 
 def not_a_face(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
     """Blank pictures and those far from everything."""
-    return _descending(evidence.strangeness)
+    return descending(evidence.strangeness)
 
 
 def disagreements(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
@@ -124,6 +128,7 @@ def disagreements(query: Query, evidence: Evidence, score: np.ndarray, standing:
 
 KINDS: dict[str, Callable[[Query, Evidence, np.ndarray, Standing], np.ndarray]] = {
     "likely_wrong": likely_wrong,
+    "surest": surest,
     "ambiguous": ambiguous,
     "duplicates": duplicates,
     "confusion": likely_wrong,

@@ -20,6 +20,12 @@ PATH, TITLE, ICON = "/review", "Review", "review"
 QUEUES = (
     ("likely_wrong", "Likely wrong", "The labels most likely wrong, after all that was decided so far."),
     (
+        "surest",
+        "Surest corrections",
+        "Labels whose suggestion is most likely right: most need no more than Enter. Take it when corrections are to "
+        "be made quickly; Likely wrong when as many wrong labels as possible are to be found, whatever they should be.",
+    ),
+    (
         "ambiguous",
         "Ambiguous",
         "Pictures on which the model or the annotators are split: not an error, perhaps no single emotion.",

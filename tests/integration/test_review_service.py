@@ -52,6 +52,25 @@ def test_likely_wrong_finds_the_planted_errors_first(service: ReviewService, mad
     assert scores == sorted(scores, reverse=True)
 
 
+def test_the_surest_corrections_come_by_the_chance_of_the_suggestion(service: ReviewService) -> None:
+    for name in service.queue("control")[:12]:
+        service.decide(name, "accept", "bob")
+    queue = [service.item(name) for name in service.queue("surest", "ann")]
+    scores = [one.suggestion_score for one in queue]
+    assert scores == sorted(scores, reverse=True)
+    assert all(one.suggestion_score <= one.score for one in queue)
+    assert {one.sample_id for one in queue} == set(service.queue("likely_wrong", "ann"))
+
+
+def test_a_run_that_does_not_score_suggestions_says_so(made: tuple, store: ReviewStore) -> None:
+    run: AuditRun = made[0]
+    run.samples.drop(columns="suggestion_score").to_parquet(run.folder / "samples.parquet")
+    service = ReviewService(AuditRun.open(run.folder), store)
+    with pytest.raises(InputError, match="audit again"):
+        service.queue("surest", "ann")
+    assert np.isnan(service.item(service.queue()[0]).suggestion_score)
+
+
 def test_each_picture_and_label_is_asked_once(service: ReviewService) -> None:
     queue = service.queue("likely_wrong", "ann")
     items = [service.item(name) for name in queue]

@@ -74,6 +74,16 @@ def test_uneven_errors_are_found_far_better_than_by_confidence(seed: int) -> Non
     assert (suggested == CLASSES.index("sad")).mean() > 0.9
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_surest_suggestions_are_right_more_often(seed: int) -> None:
+    p, y, truth, points = drawn(1500, seed, 0.25, uneven=False)
+    issues = label_issues(p, y, CLASSES, points)
+    right = issues.suggested == truth
+    few = int((y != truth).sum() // 2)
+    assert right[issues.surest[:few]].mean() >= right[issues.order[:few]].mean()
+    assert issues.suggestion_score.mean() == pytest.approx((right & (y != truth)).mean(), abs=0.08)
+
+
 @pytest.mark.parametrize("uneven", [True, False])
 def test_the_scores_add_up_to_the_estimated_number_of_errors(uneven: bool) -> None:
     p, y, truth, _ = drawn(2000, 0, 0.15, uneven)
@@ -95,6 +105,10 @@ def test_any_probabilities_give_scores_in_range(values: np.ndarray, random: obje
     known = y >= 0
     assert ((issues.score[known] >= 0) & (issues.score[known] <= 1)).all()
     assert np.isnan(issues.score[~known]).all()
+    assert (issues.suggestion_score[known] >= 0).all()
+    assert (issues.suggestion_score[known] <= issues.score[known]).all()
+    assert np.isnan(issues.suggestion_score[~known]).all()
+    assert sorted(issues.surest) == sorted(issues.order)
     assert (issues.suggested[known] != y[known]).all()
     assert (issues.suggested[known] >= 0).all()
     assert sorted(issues.order) == np.flatnonzero(known).tolist()
