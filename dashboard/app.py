@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from dash import ALL, ClientsideFunction, Dash, Input, Output, State, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
 from audit.run import AuditRun
@@ -138,10 +138,15 @@ def show(site: Site, pathname: str | None, theme: str | None, search: str | None
             [],
         )
     page = next((page for page in PAGES if pathname in (page.PATH, *getattr(page, "ALSO", ()))), None)
-    content = (
-        rendered(page, view) if page else shell.message("No such page", f"There is no page at {pathname}.", "error")
-    )
+    content = rendered(page, view) if page else missing(view, pathname)
     return content, shell.nav(view, PAGES, pathname or "/"), shell.run_switch(view)
+
+
+def missing(view: View, pathname: str | None) -> Component:
+    """What stands at an address without a page: the sentence that says so, and a way back."""
+    back = html.P(html.A("Go to the overview", href=view.href("/")))
+    sentence = f"There is no page at {pathname}; the navigation lists all there are."
+    return shell.page("No such page", "", shell.message("Nothing stands at this address", sentence, "error", back))
 
 
 def rendered(page: ModuleType, view: View) -> Component:

@@ -107,7 +107,8 @@ def _faithfulness(run: AuditRun) -> list[Finding]:
         f"in the middle of the picture ({best['gain']:.3f} at best against {blob:.3f}, difference 95% interval "
         f"{best['over_blob_low']:.3f} to {best['over_blob_high']:.3f}, {images(int(best['n']))})."
     )
-    return [Finding("FV-S002", "medium", "Maps not shown to tell more than a blob", detail, "/trust")]
+    title = "Maps not shown to tell more than a blob"
+    return [Finding("FV-S002", "medium", title, detail.replace(" -", " −"), "/trust")]
 
 
 def _randomisation(run: AuditRun) -> list[Finding]:

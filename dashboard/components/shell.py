@@ -24,7 +24,7 @@ FONT = "Inter, 'Liberation Sans', Arial, Helvetica, 'DejaVu Sans', sans-serif"
 BLUES = ["#eef7fd", "#d8ebf8", "#abd5f0", "#7abde7", "#52a9e0", "#3a9cdc", "#2b93d8", "#0072b2", "#0d649a", "#005486"]
 MANTINE = {
     "primaryColor": "brand",
-    "primaryShade": {"light": 7, "dark": 5},
+    "primaryShade": 7,
     "colors": {"brand": BLUES},
     "fontFamily": FONT,
     "defaultRadius": "md",
@@ -42,7 +42,8 @@ EARLY_SCRIPT = (
 """Sets theme and map display before the first paint, so that nothing flashes."""
 
 KEYS = (
-    ("Everywhere", (("?", "this help"), ("g then o c f s a r p t l", "go to a page"), ("/", "search or first filter"),
+    ("Everywhere", (("?", "this help"), ("g then o c f s a", "overview, confusions, fairness, saliency, atlas"),
+                    ("g then r p t l", "review, report, try it, leaderboard"), ("/", "search or first filter"),
                     ("t", "light or dark"))),
     ("Maps", (("[ ]", "less or more map"), ("m", "map on or off"), ("c", "next colour scale"),
               ("← → ↑ ↓", "move between pictures"), ("Enter", "open"), ("n p", "next, previous page or sample"))),
@@ -78,7 +79,9 @@ def layout(site: Site) -> Component:
             html.Header(_header(), className="top"),
             html.Nav(id=Shell.NAV, className="nav", **aria(label="Pages")),
             html.Main(loading(), id=Shell.MAIN, className="main", tabIndex=-1),
-            dmc.Modal(_help(), id=Shell.HELP, title="Keyboard", size="lg", centered=True),
+            dmc.Modal(
+                _help(), id=Shell.HELP, title="Keyboard", size="lg", centered=True, closeButtonProps=aria(label="Close")
+            ),
         ],
         theme=MANTINE,
         defaultColorScheme="auto",

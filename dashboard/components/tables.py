@@ -41,7 +41,10 @@ def table(
     body = [html.Tr([_cell(column, row) for column in columns]) for row in frame.head(rows).to_dict("records")]
     more = [html.P(f"{len(frame) - rows:,} more lines are not shown.", className="note")] if len(frame) > rows else []
     parts = [html.Caption(caption), html.Thead(head), html.Tbody(body)]
-    return html.Div([html.Table(parts, className="table"), *more], className="table-place")
+    place = html.Div(
+        html.Table(parts, className="table"), className="table-place", role="region", tabIndex=0, **aria(label=caption)
+    )
+    return html.Div([place, *more])
 
 
 def _head(view: View, path: str, column: Column, asked: str, sort: str) -> Component:

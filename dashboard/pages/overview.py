@@ -12,6 +12,7 @@ from dashboard.components import shell
 from dashboard.components.attributes import aria
 from dashboard.components.charts import graph
 from dashboard.state import View
+from reports.saliency_words import method_title
 from reports.words import interval, percent, spaced, whole
 
 PATH, TITLE, ICON = "/", "Overview", "overview"
@@ -130,10 +131,10 @@ def labels_tile(view: View) -> Component | None:
         return None
     n = int((score > 0.5).sum())
     return _tile(
-        "Labels likelier wrong than right",
+        "Labels likely wrong",
         whole(n),
-        f"{percent(n / len(score))} of the labels",
-        f"{whole(len(score))} judged",
+        f"{percent(n / len(score))} are likelier wrong than right",
+        f"{whole(len(score))} labels judged",
         view.href("/review"),
     )
 
@@ -205,7 +206,7 @@ def facts(view: View) -> list[Component]:
         ("Images", whole(len(run.samples))),
         ("Classes", ", ".join(run.classes)),
         ("Attributes", ", ".join(spaced(name) for name in run.attributes) or "none"),
-        ("Saliency", ", ".join(run.saliency_methods) or "none"),
+        ("Saliency", ", ".join(map(method_title, run.saliency_methods)) or "none"),
         ("Took", f"{seconds:.0f} s" if seconds else ""),
     ]
     return [part for name, text in rows if text for part in (html.Dt(name), html.Dd(text))]

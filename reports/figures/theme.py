@@ -118,7 +118,7 @@ def drawn(
 
 def title(text: str) -> dict:
     """An axis title."""
-    return {"title": {"text": text, "standoff": 10}}
+    return {"title": {"text": text, "standoff": 10, "font": {"size": 13}}}
 
 
 def empty(message: str, theme: str = "light") -> go.Figure:
