@@ -236,6 +236,9 @@ def audit(
         typer.Option(metavar="ATTRIBUTE=GROUP", help="Group to compare with (default: the largest); repeatable."),
     ] = None,
     min_group: Annotated[int | None, typer.Option(metavar="N", help="Smallest group to judge (default: 30).")] = None,
+    intersections: Annotated[
+        int | None, typer.Option(metavar="N", help="Attributes crossed at most: 1 (none), 2 or 3 (default: 2).")
+    ] = None,
     out_of_fold: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Another model, trained with --folds, to find wrong labels by.")
     ] = None,
@@ -265,7 +268,7 @@ def audit(
         numbers = order if label_names is None else LabelSet.parse(label_names)
         run = audit_predictions(
             predictions, out, numbers, names(attributes), label_mix=mix, references=references, min_group=min_group,
-            label=label,
+            crossed=intersections, label=label,
         )  # fmt: skip
         for note in run.manifest["data"]["notes"]:
             print(note)
@@ -291,8 +294,8 @@ def audit(
         for member in (*(committee or ()), *context.args)
     ]
     options = AuditOptions(
-        names(attributes), label_mix=mix, references=references, min_group=min_group, out_of_fold=out_of_fold,
-        resume=resume,
+        names(attributes), label_mix=mix, references=references, min_group=min_group, crossed=intersections,
+        out_of_fold=out_of_fold, resume=resume,
     )  # fmt: skip
     print_findings(run_audit(dataset, classifier, options, out, jury))
 

@@ -17,15 +17,14 @@ import pyarrow.parquet as pq
 from audit import calibration, confusion, duplicates, findings, sentences
 from audit.counts import Coded, Tally, attribute_sets
 from audit.family import ALPHA, Comparisons, attribute_rng, compare_groups
-from audit.intervals import ratio
 from audit.jsonsafe import as_json
 from audit.labels import LabelIssues, label_issues
-from audit.remembered import recall
+from audit.remembered import committee, recall
 from audit.run import findings_json
 from audit.slices import weak_slices
 from audit.subjects import by_subject
 from audit.terms import Terms
-from audit.views import OTHER_MODEL, evidence_of, group_views, votes_of
+from audit.views import OTHER_MODEL, evidence_of, group_views, vote_agreement
 from faces.emotions import LabelSet
 
 TEXT_COLUMNS = (
@@ -40,7 +39,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
 
     ``manifest`` needs ``classes`` (in the order of the probabilities' columns) and ``attributes``; its ``model`` says
     under ``trained_on`` how many training images the model names, 0 or absent where it names none. Its ``options`` may
-    hold ``label_mix`` (class to share), ``references`` (attribute to group) and ``min_group``.
+    hold ``label_mix`` (class to share), ``references`` (attribute to group), ``min_group`` and ``crossed``.
     """
     classes, attributes = tuple(manifest["classes"]), tuple(manifest["attributes"])
     probabilities = np.load(folder / "probabilities.npy", mmap_mode="r")
@@ -53,11 +52,11 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     terms = Terms.of(coded, manifest.get("options"))
     comparisons = _compared(coded, samples, attributes, seed, terms)
     tables = {
-        **_whole_set(coded, attributes, seed),
+        **_whole_set(coded, attributes, seed, terms.crossed),
         **_groups(comparisons),
         "views": group_views(coded, samples, attributes, _evidence(folder, samples, classes), terms),
         "slices": weak_slices(coded, samples, embeddings, seed),
-        "duplicates": _all_copies(folder, samples),
+        "duplicates": _all_copies(folder, samples, embeddings),
         **({} if issues is None else {"label_issues": _issues_table(samples, issues)}),
     }
     trained_on = bool((manifest["model"] or {}).get("trained_on"))
@@ -81,19 +80,19 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
 
 
 def _compared(coded: Coded, samples: pd.DataFrame, attributes: tuple[str, ...], seed: int, terms: Terms) -> Comparisons:
-    comparisons = compare_groups(coded, attributes, seed, terms, _vote_agreement(samples, coded))
+    comparisons = compare_groups(coded, attributes, seed, terms, vote_agreement(samples, coded))
     if "subject_id" not in samples or not len(coded):
         return comparisons
     return by_subject(comparisons, coded, samples["subject_id"], terms.mix, seed)
 
 
-def _whole_set(coded: Coded, attributes: tuple[str, ...], seed: int) -> dict[str, pd.DataFrame]:
+def _whole_set(coded: Coded, attributes: tuple[str, ...], seed: int, crossed: int) -> dict[str, pd.DataFrame]:
     counts = coded.counts()
     return {
-        "counts": _all_counts(coded, attributes),
+        "counts": _all_counts(coded, attributes, crossed),
         "per_class": confusion.per_class(counts, attribute_rng(seed, "")),
         "pairs": confusion.confusable_pairs(counts),
-        "calibration": _reliability(coded, attributes),
+        "calibration": _reliability(coded, attributes, crossed),
     }
 
 
@@ -112,12 +111,6 @@ def _groups(comparisons: Comparisons) -> dict[str, pd.DataFrame]:
 def _embeddings(folder: Path) -> np.ndarray | None:
     path = folder / "embeddings.npy"
     return np.load(path, mmap_mode="r") if path.is_file() else None
-
-
-def _committee(folder: Path) -> list[np.ndarray]:
-    """The probabilities (N, K) of each member of the committee, if one was asked."""
-    path = folder / "committee.npy"
-    return list(np.load(path).swapaxes(0, 1)) if path.is_file() else []
 
 
 def _evidence(folder: Path, samples: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -143,7 +136,7 @@ def _judge_labels(
     seen = samples["seen_in_training"].to_numpy(dtype=bool) if "seen_in_training" in samples else None
     known = recall(folder)
     return label_issues(
-        np.asarray(probabilities), labels, classes, embeddings, known.probabilities, content, _committee(folder), seen,
+        np.asarray(probabilities), labels, classes, embeddings, known.probabilities, content, committee(folder), seen,
         known.folds, known.dynamics,
     )  # fmt: skip
 
@@ -155,11 +148,14 @@ def _issues_table(samples: pd.DataFrame, issues: LabelIssues) -> pd.DataFrame:
     return table[table["label_issue_score"].notna()].reset_index(drop=True)
 
 
-def _all_copies(folder: Path, samples: pd.DataFrame) -> pd.DataFrame:
+def _all_copies(folder: Path, samples: pd.DataFrame, embeddings: np.ndarray | None) -> pd.DataFrame:
     """Groups of exact, near and mirrored copies; exact ones alone where there are no thumbnails to compare."""
     path = folder / duplicates.THUMBNAILS
     thumbnails = np.load(path) if path.is_file() else np.zeros((0, duplicates.SIDE**2), np.float16)
-    return duplicates.near_groups(samples, duplicates.similar_pairs(thumbnails))
+    pairs = duplicates.similar_pairs(thumbnails)
+    if embeddings is not None and len(thumbnails):
+        pairs = pd.concat([pairs, duplicates.moved_pairs(thumbnails, embeddings)]).drop_duplicates(["a", "b"])
+    return duplicates.near_groups(samples, pairs)
 
 
 def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues | None) -> pd.DataFrame:
@@ -174,22 +170,14 @@ def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues |
     )
 
 
-def _vote_agreement(samples: pd.DataFrame, coded: Coded) -> np.ndarray | None:
-    """The share of each image's votes, among the classes, that its prediction has; NaN without votes."""
-    votes = votes_of(samples, LabelSet(coded.classes))
-    if votes is None:
-        return None
-    return ratio(votes[coded.rows, coded.predicted], votes[coded.rows].sum(axis=1))
-
-
-def _all_counts(coded: Coded, attributes: tuple[str, ...]) -> pd.DataFrame:
-    sets = ((), *attribute_sets(attributes))
+def _all_counts(coded: Coded, attributes: tuple[str, ...], crossed: int) -> pd.DataFrame:
+    sets = ((), *attribute_sets(attributes, crossed))
     return pd.concat([coded.counts(names).frame() for names in sets], ignore_index=True)
 
 
-def _reliability(coded: Coded, attributes: tuple[str, ...]) -> pd.DataFrame:
+def _reliability(coded: Coded, attributes: tuple[str, ...], crossed: int) -> pd.DataFrame:
     empty = Tally("", (), np.zeros((0, 1, 3)))
-    tallies = [coded.bins(names) or empty for names in ((), *((name,) for name in attributes))]
+    tallies = [coded.bins(names) or empty for names in ((), *attribute_sets(attributes, crossed))]
     return pd.concat([calibration.reliability(tally) for tally in tallies], ignore_index=True)
 
 

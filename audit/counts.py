@@ -16,6 +16,8 @@ OVERALL = ""
 """The name of the attribute whose single group is the whole set."""
 CROSS = " × "
 """Joins attribute names, and group names, of an intersection: ``man × asian``."""
+CROSSED = 2
+"""So many attributes are crossed at most, unless a run asks for more."""
 RANKS = ("1", "2", "3+")
 """The last axis of a rank table: where the label stands among the probabilities of its image."""
 BIN_FIELDS = ("n", "correct", "confidence")
@@ -277,7 +279,7 @@ def count(samples: pd.DataFrame, classes: tuple[str, ...], attributes: tuple[str
     return Coded.of(samples, classes, attributes).counts(attributes)
 
 
-def attribute_sets(attributes: Iterable[str], order: int = 2) -> tuple[tuple[str, ...], ...]:
+def attribute_sets(attributes: Iterable[str], order: int = CROSSED) -> tuple[tuple[str, ...], ...]:
     """Each attribute alone, then each intersection of up to ``order`` of them, in the order given."""
     names = tuple(attributes)
     return tuple(chosen for size in range(1, order + 1) for chosen in combinations(names, size))

@@ -148,15 +148,20 @@ def reference_group(counts: Counts, named: str | None = None) -> str:
 
 
 def disparities(
-    counts: Counts, mix: np.ndarray, reference: str | None = None, min_group: int = MIN_GROUP
+    counts: Counts,
+    mix: np.ndarray,
+    reference: str | None = None,
+    min_group: int = MIN_GROUP,
+    every_rate: bool | None = None,
 ) -> pd.DataFrame:
     """Every group against the reference: difference (group minus reference) and ratio, with 95% intervals.
 
     Metrics: ``accuracy`` (Newcombe), ``standardised_accuracy`` (over the pair's common classes), and per class
-    ``recall``, and for single attributes ``false_positive_rate``, ``selection_rate`` and ``equalised_odds`` (the larger
-    of the absolute differences in recall and false positive rate). ``p_value`` tests equal recall within each label
-    (``recall``: within that label), exact or Mantel-Haenszel; NaN where a group is under ``min_group`` or the metric
-    depends on the label mix. ``n_group`` and ``n_reference`` are the images each figure is a share of.
+    ``recall``, and with ``every_rate`` (for single attributes unless told) ``false_positive_rate``, ``selection_rate``
+    and ``equalised_odds`` (the larger of the absolute differences in recall and false positive rate). ``p_value`` tests
+    equal recall within each label (``recall``: within that label), exact or Mantel-Haenszel; NaN where a group is under
+    ``min_group`` or the metric depends on the label mix. ``n_group`` and ``n_reference`` are the images each figure is
+    a share of.
     """
     name = reference_group(counts, reference)
     others = [index for index, group in enumerate(counts.groups) if group != name]
@@ -167,7 +172,8 @@ def disparities(
     groups = [counts.groups[index] for index in others]
     tested = (table.sum(axis=(1, 2)) >= min_group) & (own.sum() >= min_group)
     parts = [_accuracy_rows(table, own, mix, tested)]
-    metrics = ("recall",) if CROSS in counts.attribute else ("recall", "false_positive_rate", "selection_rate")
+    every_rate = CROSS not in counts.attribute if every_rate is None else every_rate
+    metrics = ("recall", "false_positive_rate", "selection_rate") if every_rate else ("recall",)
     parts += [_rate_rows(table, own, metric, counts.classes, tested) for metric in metrics]
     if len(metrics) > 1:
         parts.append(_odds_rows(table, own, counts.classes))

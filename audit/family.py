@@ -52,14 +52,14 @@ def compare_groups(
     terms: Terms | None = None,
     agreement: np.ndarray | None = None,
 ) -> Comparisons:
-    """Every group of every attribute and two-way intersection.
+    """Every group of every attribute and intersection; of intersections of two the family of tests takes one each.
 
     ``agreement`` (N,) is each image's share of votes for its prediction, NaN without votes.
     """
     terms = terms or Terms.of(coded)
     parts = [
         _one_attribute(coded, names, seed, terms, agreement)
-        for names in attribute_sets(attributes)
+        for names in attribute_sets(attributes, terms.crossed)
         if coded.counts(names).groups
     ]
     if not parts:
@@ -101,10 +101,13 @@ def large_groups(counts: Counts, min_group: int) -> Counts:
 
 
 def range_rows(counts: Counts, mix: np.ndarray, rng: np.random.Generator, min_group: int) -> pd.DataFrame:
-    """The widest gap, and for a single attribute the clearest cell, among groups large enough; see Comparisons."""
+    """The widest gap, and for a single attribute the clearest cell, among groups large enough; see Comparisons.
+
+    Intersections of three attributes are shown and not tested: their groups are many and small.
+    """
     large = large_groups(counts, min_group)
     rows: list[tuple] = []
-    if len(large.groups) > 1:
+    if len(large.groups) > 1 and counts.attribute.count(CROSS) < 2:
         dealt = deal(large, PERMUTATIONS, rng)
         size = dict(zip(large.groups, large.sizes.tolist(), strict=True))
         widest = widest_gap(large, mix, dealt)

@@ -20,7 +20,7 @@ from audit.fairness import MIN_GROUP
 from audit.family import ALPHA, CELL, WIDEST, Comparisons
 from audit.run import Finding
 from audit.sentences import counted, images, of_group, percent, points, whole
-from faces.dataset import UNKNOWN_LABEL, UNLABELLED, UNREADABLE
+from faces.dataset import NO_PREDICTION, UNKNOWN_LABEL, UNLABELLED, UNREADABLE
 
 MISCALIBRATED = 0.05
 LIKELY_WRONG = 0.5
@@ -42,6 +42,8 @@ def _status_findings(samples: pd.DataFrame) -> list[Finding]:
     by_status = samples["status"].value_counts()
     for status, code, severity, title, rest in (
         (UNREADABLE, "FV-D001", "medium", "Unreadable files", "could not be read as images and are left out"),
+        (NO_PREDICTION, "FV-D001", "medium", "Rows without a prediction",
+         "have no prediction among the classes and are left out"),
         (UNLABELLED, "FV-D002", "low", "Images without a label", "have no label and are left out of all figures"),
         (UNKNOWN_LABEL, "FV-D003", "medium", "Labels the model does not know",
          "carry a label that is none of the model's classes and are left out of all figures"),

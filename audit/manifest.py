@@ -77,6 +77,7 @@ def describe(
                 "label_mix": options.label_mix,
                 "references": options.references,
                 "min_group": options.min_group,
+                "crossed": options.crossed,
                 "out_of_fold": options.out_of_fold,
                 "committee": [{"name": member.name, "fingerprint": member.fingerprint} for member in committee],
             },

@@ -13,13 +13,14 @@ from faces.errors import InputError
 class AuditOptions:
     """Options of one audit.
 
-    ``attributes``: the ones to compare groups by, None for all that the data has. ``saliency``: methods whose maps
-    are stored. ``batch_size`` and ``shard_size`` are numbers of images; ``seed`` starts every draw that the
-    statistics make. ``check_maps`` runs the model again on some images to learn whether the maps can be trusted and
-    what regions are worth to it. Groups are standardised to ``label_mix`` (class to share; None: the whole set's),
-    compared with ``references`` (attribute to group; the largest where none is named) and judged from ``min_group``
-    images on (None: 30). ``out_of_fold`` is a checkpoint folder whose out-of-fold answers are evidence that a label is
-    wrong. ``resume`` goes on with an unfinished run. ``progress`` shows a bar on a terminal.
+    ``attributes``: the ones to compare groups by, None for all that the data has. ``saliency``: methods whose maps are
+    stored. ``batch_size`` and ``shard_size`` are numbers of images; ``seed`` starts every draw that the statistics
+    make. ``check_maps`` runs the model again on some images to learn whether the maps can be trusted and what regions
+    are worth to it. Groups are standardised to ``label_mix`` (class to share; None: the whole set's), compared with
+    ``references`` (attribute to group; the largest where none is named) and judged from ``min_group`` images on (None:
+    30); intersections are of at most ``crossed`` attributes (None: 2). ``out_of_fold`` is a checkpoint folder whose
+    out-of-fold answers are evidence that a label is wrong. ``resume`` goes on with an unfinished run. ``progress``
+    shows a bar on a terminal.
     """
 
     attributes: tuple[str, ...] | None = None
@@ -31,6 +32,7 @@ class AuditOptions:
     label_mix: Mapping[str, float] | None = None
     references: Mapping[str, str] | None = None
     min_group: int | None = None
+    crossed: int | None = None
     out_of_fold: str | None = None
     resume: bool = False
     progress: bool = True

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from audit.analyses import analyse
 from audit.counts import Coded
@@ -30,15 +31,18 @@ from faces.attributes import (
     find_column,
     read_table,
 )
-from faces.dataset import OK, UNKNOWN_LABEL, UNLABELLED, UNREADABLE
+from faces.dataset import NO_PREDICTION, OK, UNKNOWN_LABEL, UNLABELLED
 from faces.emotions import LabelSet, canonical
 from faces.errors import InputError
+from faces.tables import find_label_column
 
 TRUE_COLUMNS = ("label", "y_true", "true", "truth", "ground_truth", "actual", "gold", *LABEL_COLUMNS[1:])
 PREDICTED_COLUMNS = ("predicted", "prediction", "pred", "y_pred", "predicted_label", "output")
-PROBABILITY_PREFIXES = ("probability_", "prob_", "p_", "score_", "")
-"""A column of probabilities is a class's name behind one of these."""
-NO_PREDICTION = "no prediction among the classes"
+LOGIT = "logit_"
+PROBABILITY_PREFIXES = ("probability_", "prob_", "p_", "score_", LOGIT, "")
+"""A column of probabilities is a class's name, or its number, behind one of these; logits go through softmax."""
+ID_COLUMNS = ("sample_id", "id")
+"""What is called so names each row once; other columns of names may repeat, and rows are numbered then."""
 LIBRARIES = ("numpy", "pandas", "pyarrow", "scipy")
 
 
@@ -62,16 +66,22 @@ def audit_predictions(
     label_mix: Mapping[str, float] | None = None,
     references: Mapping[str, str] | None = None,
     min_group: int | None = None,
+    crossed: int | None = None,
+    label: str | None = None,
 ) -> AuditRun:
     """Audit the table at ``path`` (.csv or .parquet) into the folder ``out``, and open the finished run.
 
+    ``label`` names the column of labels where it is called otherwise than usual; for the rest see read_predictions.
+
     Groups are standardised to ``label_mix`` (class to share; the whole set's unless given), compared with
-    ``references`` (attribute to group; the largest unless named), and judged from ``min_group`` images on.
+    ``references`` (attribute to group; the largest unless named), and judged from ``min_group`` images on;
+    intersections are of at most ``crossed`` attributes (1 to 3; 2 unless given).
     Raises InputError for a table that cannot be understood, unknown names and a folder that is in use.
     """
     started, path, out = time.perf_counter(), Path(path), Path(out)
-    given = read_predictions(path, classes, attributes)
-    terms = {"label_mix": label_mix, "references": references or None, "min_group": min_group}
+    given = read_predictions(path, classes, attributes, label)
+    terms = {"label_mix": label_mix, "references": references or None, "min_group": min_group,
+             "crossed": crossed}  # fmt: skip
     Terms.of(Coded.of(given.samples, given.labels, given.attributes), terms)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists already; a new or empty folder was expected: pass another --out, or remove it.")
@@ -79,6 +89,8 @@ def audit_predictions(
     given.samples.to_parquet(out / "samples.parquet", index=False)
     np.save(out / "probabilities.npy", given.probabilities)
     manifest = _manifest(path, out, given, seed, {name: value for name, value in terms.items() if value is not None})
+    if label is not None:
+        manifest["data"]["label"] = label
     analyse(out, manifest, seed)
     timing = {"inference_s": None, "pass_s": None, "total_s": time.perf_counter() - started}
     (out / "timing.json").write_text(as_json(timing))
@@ -87,35 +99,33 @@ def audit_predictions(
 
 
 def read_predictions(
-    path: Path, classes: LabelSet | None = None, attributes: Sequence[str] | None = None
+    path: Path, classes: LabelSet | None = None, attributes: Sequence[str] | None = None, label: str | None = None
 ) -> Predictions:
     """Understand a table of predictions.
 
-    Columns, whatever their case: the label (TRUE_COLUMNS); the prediction (PREDICTED_COLUMNS) or one column of
-    probabilities a class (``prob_happy``, ``happy``), or both; a name or id (else the row number); a split; votes; and
-    attributes. Raises InputError naming what is missing or out of range.
+    Columns, whatever their case: the label (TRUE_COLUMNS, or the one named); the prediction (PREDICTED_COLUMNS) or one
+    column of probabilities a class (``prob_happy``, ``happy``), or both; a name or id (else the row number); a split;
+    votes; and attributes. Numbers stand for ``classes`` in their order, where those are given and are no numbers.
+    Raises InputError naming what is missing or out of range.
     """
     table = read_table(path)
     if table.empty:
         raise InputError(f"The table {path} has no rows; one row an image was expected: check the file.")
-    label_column = find_column(table, TRUE_COLUMNS)
-    if label_column is None:
-        raise InputError(
-            f"The table {path} has no column of labels among {', '.join(table.columns[:12])}; one called label or "
-            "y_true was expected: rename it."
-        )
+    label_column = _label_column(path, table, label)
     predicted_column = find_column(table, PREDICTED_COLUMNS)
-    label = _names(table[label_column])
-    predicted = None if predicted_column is None else _names(table[predicted_column])
-    columns = _probability_columns(table, classes, label)
+    truth = _names(table[label_column], classes)
+    predicted = None if predicted_column is None else _names(table[predicted_column], classes)
+    columns = _probability_columns(path, table, classes, truth)
     if predicted is None and not columns:
         raise InputError(
             f"The table {path} has neither a column of predictions (called predicted or y_pred) nor one of "
             "probabilities for each class (called prob_happy or happy): add one of them."
         )
-    labels = classes or LabelSet(tuple(columns)) if columns else classes or _classes_met(label, predicted)
-    probabilities = _probabilities(table, columns, labels, path)
-    samples, notes = _samples(table, labels, label, predicted, probabilities)
+    labels = classes or LabelSet(tuple(columns)) if columns else classes or _classes_met(truth, predicted)
+    probabilities = _probabilities(table, columns, labels, path, truth)
+    samples, notes = _samples(path, table, labels, truth, predicted, probabilities)
+    if _are_logits(columns):
+        notes += (f"The columns {LOGIT}.. were turned into probabilities by softmax.",)
     used = {label_column, predicted_column, *columns.values()}
     described, known, left_out = attribute_columns(table.drop(columns=[name for name in used if name is not None]))
     chosen = _chosen(known, attributes)
@@ -124,12 +134,29 @@ def read_predictions(
     return Predictions(samples, probabilities, labels, chosen, (*notes, *left_out))
 
 
-def _names(column: pd.Series) -> pd.Series:
-    """Canonical class names as str, missing where empty; numbers are taken as names."""
+def _label_column(path: Path, table: pd.DataFrame, named: str | None) -> str:
+    column = find_column(table, TRUE_COLUMNS) if named is None else find_label_column(path, table, named)
+    if column is None:
+        raise InputError(
+            f"The table {path} has no column of labels among {', '.join(table.columns[:12])}; one called label or "
+            "y_true was expected: name the right one with --label."
+        )
+    return column
+
+
+def _names(column: pd.Series, classes: LabelSet | None) -> pd.Series:
+    """Canonical class names as str, missing where empty; numbers stand for ``classes``, else they are names."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    names = {value: canonical(str(value)) or None for value in column.dropna().unique()}
+    names = {value: _class_named(str(value), classes) or None for value in column.dropna().unique()}
     return _text(column.map(names))
+
+
+def _class_named(text: str, classes: LabelSet | None) -> str:
+    """A class's canonical name; a number is its place among ``classes``, unless those are numbers themselves."""
+    name = canonical(text)
+    numbered = classes is not None and name.isdecimal() and name not in classes.names
+    return classes.names[int(name)] if classes and numbered and int(name) < len(classes) else name
 
 
 def _text(values: pd.Series) -> pd.Series:
@@ -141,63 +168,95 @@ def _classes_met(label: pd.Series, predicted: pd.Series | None) -> LabelSet:
     return LabelSet.of(met)
 
 
-def _probability_columns(table: pd.DataFrame, classes: LabelSet | None, label: pd.Series) -> dict[str, str]:
+def _probability_columns(path: Path, table: pd.DataFrame, classes: LabelSet | None, label: pd.Series) -> dict[str, str]:
     """Class name -> column, in the table's order; the first prefix that covers all classes asked for, or met."""
-    numeric = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
     wanted = set(classes or label.dropna().unique())
     for prefix in PROBABILITY_PREFIXES:
-        found = {
-            canonical(name[len(prefix) :]): name
-            for name in numeric
-            if name.lower().startswith(prefix)
-            and (canonical(name[len(prefix) :]) in wanted or (prefix and not classes))
+        named = {
+            _class_named(column[len(prefix) :], classes): column
+            for column in table.columns
+            if column.lower().startswith(prefix)
         }
-        if len(found) > 1 and (wanted <= set(found) if classes or not prefix else wanted & set(found)):
-            return found
+        found = {name: column for name, column in named.items() if name in wanted or (prefix and not classes)}
+        numeric = {name: column for name, column in found.items() if pd.api.types.is_numeric_dtype(table[column])}
+        if len(numeric) < 2 or not (wanted <= set(found) if classes or not prefix else wanted & set(found)):
+            continue
+        for name in found if prefix else ():
+            if name in wanted and name not in numeric:
+                _refuse_text(path, table[found[name]])
+        if wanted <= set(numeric) or not classes:
+            return numeric
     return {}
 
 
-def _probabilities(table: pd.DataFrame, columns: dict[str, str], labels: LabelSet, path: Path) -> np.ndarray:
+def _are_logits(columns: Mapping[str, str]) -> bool:
+    return bool(columns) and all(column.lower().startswith(LOGIT) for column in columns.values())
+
+
+def _refuse_text(path: Path, column: pd.Series) -> None:
+    wrong = column.notna() & pd.to_numeric(column, errors="coerce").isna()
+    row = int(wrong.to_numpy().argmax())
+    raise InputError(
+        f"The column {column.name!r} of {path} holds {str(column.iloc[row])!r} in row {row + 2}; numbers from 0 to 1 "
+        "were expected: correct it, or leave the field empty."
+    )
+
+
+def _probabilities(
+    table: pd.DataFrame, columns: dict[str, str], labels: LabelSet, path: Path, label: pd.Series
+) -> np.ndarray:
     """float32 (N, K) in the classes' order; NaN rows where any is missing, all NaN where there are none."""
     if not columns:
         return np.full((len(table), len(labels)), np.nan, dtype=np.float32)
     values = table[[columns[name] for name in labels]].to_numpy(dtype=np.float64, copy=True)
-    values[np.isnan(values).any(axis=1)] = np.nan
+    values[~np.isfinite(values).all(axis=1)] = np.nan
+    if _are_logits(columns):
+        values = softmax(values, axis=1)
     total = values.sum(axis=1)
     bad = ~np.isnan(total) & ((values < 0).any(axis=1) | (np.abs(total - 1) > 0.01))
     if bad.any():
         row = int(bad.argmax())
+        absent = [name for name in label.dropna().unique() if name not in labels.names]
+        remedy = (
+            f"there is no column for {absent[0]}, which is a label: add it."
+            if absent
+            else "apply softmax to scores first."
+        )
         raise InputError(
             f"The probabilities in row {row + 2} of {path} are {', '.join(f'{value:g}' for value in values[row])} and "
-            f"sum to {total[row]:g}; numbers from 0 to 1 that sum to 1 were expected: apply softmax to scores first."
+            f"sum to {total[row]:g}; numbers from 0 to 1 that sum to 1 were expected: {remedy}"
         )
     return (values / total[:, None]).astype(np.float32)
 
 
 def _samples(
-    table: pd.DataFrame, labels: LabelSet, label: pd.Series, predicted: pd.Series | None, probabilities: np.ndarray
+    path: Path,
+    table: pd.DataFrame,
+    labels: LabelSet,
+    label: pd.Series,
+    predicted: pd.Series | None,
+    probabilities: np.ndarray,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     names = np.array(labels.names, dtype=object)
     best = np.sort(np.nan_to_num(probabilities), axis=1)
     likeliest = pd.Series(names[np.nan_to_num(probabilities).argmax(axis=1)], index=table.index, dtype="str")
     likeliest = likeliest.where(~np.isnan(probabilities[:, 0]), None)
-    notes: tuple[str, ...] = ()
+    sample_id, notes = _sample_ids(path, table)
     if predicted is None:
         predicted = likeliest
     else:
         differ = int((predicted.notna() & likeliest.notna() & (predicted != likeliest)).sum())
         if differ:
-            notes = (
+            notes += (
                 f"In {differ} rows the prediction is not the class of highest probability; it was taken as given.",
             )
     unknown = ~predicted.isin(labels.names)
     status = np.select(
         [unknown.to_numpy(), label.isna().to_numpy(), ~label.isin(labels.names).to_numpy()],
-        [UNREADABLE, UNLABELLED, UNKNOWN_LABEL],
+        [NO_PREDICTION, UNLABELLED, UNKNOWN_LABEL],
         OK,
     )
     blank = np.isnan(probabilities[:, 0])
-    sample_id = _sample_ids(table)
     split = find_column(table, SPLIT_COLUMNS)
     samples = {
         "sample_id": sample_id,
@@ -214,12 +273,23 @@ def _samples(
     return pd.DataFrame(samples), notes
 
 
-def _sample_ids(table: pd.DataFrame) -> pd.Series:
-    """A column that names each row once, else the row's number from 1."""
+def _sample_ids(path: Path, table: pd.DataFrame) -> tuple[pd.Series, tuple[str, ...]]:
+    """A column that names each row once, else the row's number from 1 with a note that says why."""
+    numbers = pd.Series(np.arange(1, len(table) + 1), index=table.index).astype("str")
     column = find_column(table, KEY_COLUMNS)
-    if column is not None and table[column].notna().all() and table[column].is_unique:
-        return table[column].astype("str")
-    return pd.Series(np.arange(1, len(table) + 1), index=table.index).astype("str")
+    if column is None:
+        return numbers, ()
+    if table[column].notna().all() and table[column].is_unique:
+        return table[column].astype("str"), ()
+    again = table[column][table[column].duplicated(keep=False)].dropna()
+    if again.empty or column.lower() not in ID_COLUMNS:
+        why = "names several rows alike" if len(again) else "is empty in some rows"
+        return numbers, (f"The column {column} {why}, so rows go by their number.",)
+    rows = np.flatnonzero((table[column] == again.iloc[0]).to_numpy())[:2] + 2
+    raise InputError(
+        f"The column {column!r} of {path} holds {str(again.iloc[0])!r} in rows {rows[0]} and {rows[1]}; a name that no "
+        "other row has was expected: correct it, or leave the column out and rows go by their number."
+    )
 
 
 def _chosen(known: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, ...]:

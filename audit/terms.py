@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.counts import CROSS, Coded, attribute_sets
+from audit.counts import CROSS, CROSSED, Coded, attribute_sets
 from audit.fairness import MIN_GROUP
 from audit.standardise import label_mix
 from faces.emotions import canonical
@@ -21,23 +21,29 @@ class Terms:
     """On what terms groups are compared.
 
     ``mix`` (K,) are standardisation weights, summing to 1; ``references`` names reference groups by attribute where
-    not the largest; groups under ``min_group`` images are shown and not tested.
+    not the largest; groups under ``min_group`` images are shown and not tested. So many attributes are crossed at
+    most: ``crossed`` 1 (none), 2 or 3.
     """
 
     mix: np.ndarray
     references: Mapping[str, str] = field(default_factory=dict)
     min_group: int = MIN_GROUP
+    crossed: int = CROSSED
 
     @classmethod
     def of(cls, coded: Coded, options: Mapping[str, Any] | None = None) -> Terms:
-        """From a run's options ``label_mix`` (class to share), ``references`` and ``min_group``, all optional.
+        """From a run's options ``label_mix`` (class to share), ``references``, ``min_group`` and ``crossed``, if any.
 
-        Raises InputError for an unknown class, attribute or group, shares that are none, and a size under 1.
+        Raises InputError for an unknown class, attribute or group, shares that are none, a size under 1, and more than
+        three attributes crossed.
         """
         options = options or {}
         references, least = options.get("references") or {}, options.get("min_group")
         least = MIN_GROUP if least is None else least
-        known = {CROSS.join(names) for names in attribute_sets(coded.values)}
+        crossed = options.get("crossed") or CROSSED
+        if crossed not in (1, 2, 3):
+            raise InputError(f"{crossed} attributes cannot be crossed; 1 (no intersections), 2 or 3 was expected.")
+        known = {CROSS.join(names) for names in attribute_sets(coded.values, crossed)}
         for attribute, group in references.items():
             if attribute not in known:
                 raise InputError(
@@ -49,7 +55,7 @@ class Terms:
             raise InputError(f"The least size of a group is {least}; 1 image or more was expected.")
         given = options.get("label_mix")
         mix = label_mix(coded.counts().labelled[0]) if given is None else _given_mix(given, coded.classes)
-        return cls(mix, references, int(least))
+        return cls(mix, references, int(least), crossed)
 
 
 def _given_mix(given: Mapping[str, float], classes: tuple[str, ...]) -> np.ndarray:

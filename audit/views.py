@@ -18,7 +18,7 @@ import pandas as pd
 from audit.confusion import accuracy
 from audit.counts import CROSS, Coded, attribute_sets
 from audit.fairness import reference_group
-from audit.intervals import Interval, mover_difference, wilson
+from audit.intervals import Interval, mover_difference, ratio, wilson
 from audit.run import AuditRun
 from audit.standardise import Standardised, label_mix, standardised_accuracy
 from audit.terms import Terms
@@ -47,7 +47,7 @@ def group_views(
     wrong: Mapping[str, np.ndarray] | None = None,
     terms: Terms | None = None,
 ) -> pd.DataFrame:
-    """One row a view, attribute (or two-way intersection) and group; see COLUMNS.
+    """One row a view, attribute (or intersection) and group; see COLUMNS.
 
     ``wrong`` maps a kind of evidence to a boolean mask over the rows of ``samples``. ``value`` is NaN where a view is
     undefined for a group; differences are to the reference group of ``terms`` (the largest unless named), the same one
@@ -56,7 +56,7 @@ def group_views(
     parts = []
     terms = terms or Terms.of(coded)
     quality = quality_strata(samples)
-    for names in attribute_sets(attributes):
+    for names in attribute_sets(attributes, terms.crossed):
         counts = coded.counts(names)
         if not counts.groups:
             continue
@@ -220,6 +220,14 @@ def votes_of(samples: pd.DataFrame, classes: LabelSet) -> np.ndarray | None:
     for name, column in columns.items():
         votes[:, classes.index(name)] = samples[column].fillna(0).to_numpy(dtype=np.float64)
     return votes
+
+
+def vote_agreement(samples: pd.DataFrame, coded: Coded) -> np.ndarray | None:
+    """The share of each image's votes, among the classes, that its prediction has; NaN without votes."""
+    votes = votes_of(samples, LabelSet(coded.classes))
+    if votes is None:
+        return None
+    return ratio(votes[coded.rows, coded.predicted], votes[coded.rows].sum(axis=1))
 
 
 def wrong_out_of_fold(samples: pd.DataFrame, out_of_fold: np.ndarray, classes: LabelSet) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from audit.counts import CROSS
+from audit.counts import CROSS, CROSSED
 from audit.terms import Terms
 from dashboard.state import View
 
@@ -42,7 +42,8 @@ class Chosen:
     @property
     def terms(self) -> Terms:
         mix = np.array([self.view.run.result("fairness")["mix"][name] for name in self.view.run.classes])
-        return Terms(mix, {self.attribute: self.reference}, self.minimum)
+        crossed = max(CROSSED, self.attribute.count(CROSS) + 1)
+        return Terms(mix, {self.attribute: self.reference}, self.minimum, crossed)
 
     def groups(self) -> pd.DataFrame:
         """Figures by group, ``too_small`` by the chosen size."""
@@ -52,12 +53,14 @@ class Chosen:
     def disparities(self) -> pd.DataFrame:
         """Every group against the reference; ``too_small`` where a figure is a share of fewer images than chosen."""
         frame = self.table("disparities")
-        if not self.own:
+        if not self.own or CROSS in self.attribute:
             from audit import fairness
 
             counts = self.view.served.counts(self.attribute)
-            frame = fairness.disparities(counts, self.terms.mix, self.reference, self.minimum)
-            frame = frame.assign(p_adjusted=np.nan)
+            anew = fairness.disparities(counts, self.terms.mix, self.reference, self.minimum, every_rate=True)
+            anew = anew.assign(p_adjusted=np.nan)
+            stored = frame["metric"].unique() if self.own else []
+            frame = pd.concat([frame[frame["metric"].isin(stored)], anew[~anew["metric"].isin(stored)]])
         few = frame[["n_group", "n_reference"]].min(axis=1) < self.minimum
         return frame.assign(too_small=few.to_numpy(dtype=bool))
 

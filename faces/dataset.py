@@ -14,6 +14,7 @@ from faces.emotions import LabelSet
 from faces.errors import InputError, UnreadableImage
 
 OK, UNLABELLED, UNKNOWN_LABEL, UNREADABLE = "ok", "unlabelled", "unknown label", "unreadable"
+NO_PREDICTION = "no prediction among the classes"
 """Values of the ``status`` column: only ``ok`` rows enter Counts; the others stay and are counted in a finding."""
 
 

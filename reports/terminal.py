@@ -106,6 +106,7 @@ def print_inspection(found: DataAudit, console: Console | None = None) -> None:
             f"conflicting labels, {same.across_splits:,} cross splits",
             highlight=False,
         )
+    console.print(_composition(found.composition))
     for title, key in (("Representation", "representation"), ("Attribute and label", "stereotypes")):
         if facts[key]:
             columns = tuple(facts[key][0])
@@ -117,6 +118,15 @@ def print_inspection(found: DataAudit, console: Console | None = None) -> None:
         shown = tuple(name.replace("_", " ") for name in names)
         ties = (tuple(_number(row[name]) for name in names) for row in strongest)
         console.print(_table("Strongest ties of a group and a class; all stand in --json", shown, ties))
+
+
+def _composition(frame: pd.DataFrame) -> Table:
+    """Images by label, and by split where there are several."""
+    known = frame.assign(split=frame["split"].fillna(""), label=frame["label"].fillna("none"))
+    wide = known.pivot_table("n", "label", "split", "sum", fill_value=0, sort=False)
+    names = tuple(str(name) or "images" for name in wide.columns)
+    rows = ((str(label), *(f"{int(n):,}" for n in row)) for label, row in zip(wide.index, wide.to_numpy(), strict=True))
+    return _table("Labels", ("label", *names), rows)
 
 
 def print_comparison(found: Comparison, console: Console | None = None) -> None:

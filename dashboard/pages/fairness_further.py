@@ -17,8 +17,6 @@ from faces.errors import InputError
 from reports.words import decimal, known, percent, probability, signed, signed_span, spaced, span, whole
 
 PATH = "/fairness"
-MOST_LINES = 4
-"""More groups than this cannot be told apart as reliability curves."""
 
 
 def _nothing(title: str, reason: str) -> Component:
@@ -80,18 +78,16 @@ def other_views(chosen: Chosen) -> Component:
 
 
 def calibration(view: View, attribute: str) -> Component:
-    """Reliability curves, one a group, or of the whole set where they are too many."""
+    """Reliability curves of every group."""
     from reports import figures
 
     bins = view.served.table("calibration")
     own = bins[bins["attribute"] == attribute]
     if bins.empty:
         return _nothing("Confidence", "The run has predictions without probabilities.")
-    of_groups = 0 < own["group"].nunique() <= MOST_LINES
-    title = f"Confidence by {spaced(attribute)}" if of_groups else "Confidence of the whole set"
-    frame = own if of_groups else bins[bins["attribute"] == ""]
-    figure = figures.reliability(frame, theme=view.theme)
-    _lead_to_images(figure, attribute if of_groups else "", frame["group"].drop_duplicates().tolist())
+    title = f"Confidence by {spaced(attribute)}"
+    figure = figures.reliability_by_group(own, theme=view.theme)
+    _lead_to_images(figure, attribute)
     note = (
         "How often the model is right when it is so sure. Under the diagonal it is surer than it should be. Debiased: "
         "without the error that chance alone adds to few images."
@@ -113,14 +109,14 @@ def calibration(view: View, attribute: str) -> Component:
     )
 
 
-def _lead_to_images(figure: go.Figure, attribute: str, groups: list[str]) -> None:
-    """Give the marks of reliability curves (one a group, after the diagonal) the selection they stand for."""
-    curves = [trace for trace in figure.data if trace.customdata is not None]
-    for trace, group in zip(curves, groups, strict=True):
-        chosen = {"attribute": attribute, "group": group} if attribute else {}
-        trace.customdata = [
-            {"confidence": f"{bin_['low']:.4g}..{bin_['high']:.4g}", **chosen} for bin_ in trace.customdata
-        ]
+def _lead_to_images(figure: go.Figure, attribute: str) -> None:
+    """Give the marks of reliability curves the selection they stand for."""
+    for trace in figure.data:
+        if trace.customdata is not None:
+            trace.customdata = [
+                {"confidence": f"{bin_['low']:.4g}..{bin_['high']:.4g}", "attribute": attribute, "group": bin_["group"]}
+                for bin_ in trace.customdata
+            ]
 
 
 def favourable(view: View, attribute: str) -> Component:

@@ -102,6 +102,8 @@ def _terms(options: dict) -> list[str]:
         words += ["--reference", f"{attribute}={group}"]
     if options.get("min_group"):
         words += ["--min-group", str(options["min_group"])]
+    if options.get("crossed"):
+        words += ["--intersections", str(options["crossed"])]
     if options.get("out_of_fold"):
         words += ["--out-of-fold", Path(options["out_of_fold"]).name]
     return words

@@ -10,9 +10,6 @@ from reports import figures
 from reports.document import Block, Chapter, Figure, Paragraph, table
 from reports.words import percent, spaced, span, whole
 
-CLEAR_LINES = 5
-"""More groups than this are not drawn as reliability curves: the lines could not be told apart."""
-
 
 def chapter(run: AuditRun) -> Chapter:
     """Reliability of the whole set, and calibration error by group."""
@@ -57,15 +54,15 @@ def _by_group(rows: list[dict]) -> Block:
 
 
 def group_figures(run: AuditRun) -> list[Figure]:
-    """Reliability curves by group of every attribute with few enough groups, for the appendix."""
+    """Reliability curves by group of every attribute, for the appendix."""
     bins = run.table("calibration")
     parts = [(name, bins[bins["attribute"] == name]) for name in run.attributes]
     return [
         Figure(
             f"reliability_{name}",
             f"Reliability by {spaced(name)}",
-            partial(figures.reliability, part),
+            partial(figures.reliability_by_group, part),
         )
         for name, part in parts
-        if 0 < part["group"].nunique() <= CLEAR_LINES
+        if len(part)
     ]

@@ -6,13 +6,25 @@ from functools import partial
 
 from audit.counts import Counts
 from audit.run import AuditRun
+from audit.summary import accuracy
+from audit.summary import overall as overall_figures
 from reports import figures
 from reports.document import Block, Chapter, Faces, Figure, Paragraph, Table, table
 from reports.faces_shown import Gallery
-from reports.words import percent, span, whole
+from reports.words import images, known, percent, span, whole
 
 WIDEST_TABLE = 12
 """A confusion matrix of more classes is drawn, not tabled: it would not fit a page."""
+WHOLE_SET = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy (mean recall of the classes)",
+    "macro_f1": "macro F1 (mean F1 of the classes)",
+    "top2_accuracy": "top-2 accuracy (the label is among the two likeliest classes)",
+    "mean_confidence": "mean confidence",
+    "ece": "calibration error",
+    "ece_debiased": "calibration error, debiased",
+    "vote_agreement": "agreement with votes (share of an image's votes that its prediction has)",
+}
 PAIRS = 10
 PAIRS_SHOWN, EXAMPLES = 3, 10
 """Of so many pairs so many pictures each are shown where faces are asked for."""
@@ -29,6 +41,7 @@ def chapter(run: AuditRun, overall: Counts, gallery: Gallery | None = None) -> C
             "predictions of a class that are right; F1 is their harmonic mean. Intervals are Wilson's for recall and "
             "precision and the stratified bootstrap's for F1, all 95%."
         ),
+        _whole_set(run, overall),
         _per_class(per_class.to_dict("records")),
         Figure("per_class", "Recall, precision and F1 of each class", partial(figures.per_class, per_class)),
         Figure(
@@ -61,6 +74,18 @@ def _examples(run: AuditRun, gallery: Gallery, pair: dict) -> Faces:
     texts = [f"{label} as {predicted}" for label, predicted in zip(first["label"], first["predicted"], strict=True)]
     caption = f"{a} and {b}: the most confident mistakes (label, then prediction)"
     return gallery.block(caption, zip(first["sample_id"], texts, strict=True))
+
+
+def _whole_set(run: AuditRun, counts: Counts) -> Table:
+    facts: dict[str, float] = overall_figures(run)
+    right = accuracy(counts.confusion)
+    facts |= {"accuracy": right["value"], "accuracy_low": right["low"], "accuracy_high": right["high"]}
+    rows = [
+        [title, percent(facts[name]), span(facts.get(f"{name}_low"), facts.get(f"{name}_high"))]
+        for name, title in WHOLE_SET.items()
+        if known(facts[name])
+    ]
+    return table(f"The whole set, {images(counts.n)}", ["metric", "#value", "#95% interval"], rows)
 
 
 def _per_class(rows: list[dict]) -> Table:

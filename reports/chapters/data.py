@@ -8,12 +8,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from audit.counts import Counts, natural
+from audit.representation import Representation, Stereotype, local_stereotypes, representation, stereotype
 from audit.run import AuditRun
 from faces.dataset import OK
 from reports import figures
-from reports.document import Block, Chapter, Figure, Heading, Paragraph, table
-from reports.words import images, percent, spaced, whole
+from reports.document import Block, Chapter, Figure, Heading, Paragraph, Table, table
+from reports.words import decimal, images, percent, spaced, whole
 
+TIES = 10
 QUALITIES = {
     "brightness": "brightness (mean grey level, 0 to 255)",
     "contrast": "contrast (standard deviation of the grey level)",
@@ -38,6 +40,8 @@ def chapter(run: AuditRun, overall: Counts, by_attribute: dict[str, Counts]) -> 
     blocks.append(Figure("label_mix", "Images by label", partial(figures.label_mix, label_frame(overall))))
     for attribute, counts in by_attribute.items():
         blocks += _attribute(attribute, counts, len(samples))
+    if by_attribute:
+        blocks += _bias(by_attribute)
     return Chapter("data", "The data", tuple(blocks))
 
 
@@ -70,6 +74,71 @@ def _attribute(attribute: str, counts: Counts, total: int) -> list[Block]:
             partial(figures.composition, counts.frame(), counts.classes),
         ),
     ]
+
+
+def _bias(by_attribute: dict[str, Counts]) -> list[Block]:
+    """Whom the data shows how evenly, and how far groups and labels go together."""
+    present = [representation(name, counts.sizes) for name, counts in by_attribute.items()]
+    together = [stereotype(name, counts.labelled) for name, counts in by_attribute.items()]
+    local = pd.concat(
+        [local_stereotypes(name, one.groups, one.classes, one.labelled) for name, one in by_attribute.items()],
+        ignore_index=True,
+    )
+    return [
+        Heading("who is shown, and with which label"),
+        Paragraph(
+            "Whom the data shows, and whether a group goes with a label, whatever the model says of it: metrics of "
+            "demographic bias in data sets after Dominguez-Catena, Paternain and Galar (2024), over the images that "
+            "count."
+        ),
+        _representation(present),
+        _stereotypes(together),
+        _ties(local),
+    ]
+
+
+def _representation(present: list[Representation]) -> Table:
+    rows = [
+        [spaced(one.attribute), whole(one.richness), decimal(one.shannon), decimal(one.evenness), decimal(one.ens, 2),
+         decimal(one.imbalance_ratio, 1), percent(one.berger_parker), decimal(one.nsd)]
+        for one in present
+    ]  # fmt: skip
+    heads = ["attribute", "#groups", "#Shannon", "#evenness", "#effective number", "#imbalance ratio",
+             "#largest share", "#spread of shares"]  # fmt: skip
+    note = (
+        "Shannon: diversity in nats. Evenness: 1 where all groups are alike in size. Effective number: as many groups "
+        "of one size would be as diverse (exponential of Shannon). Imbalance ratio: largest group to smallest. Largest "
+        "share: Berger-Parker. Spread of shares: normalised standard deviation, 0 even, 1 all in one group."
+    )
+    return table("How evenly groups are represented", heads, rows, note)
+
+
+def _stereotypes(together: list[Stereotype]) -> Table:
+    rows = [
+        [spaced(one.attribute), decimal(one.cramers_v), decimal(one.theils_u), decimal(one.nmi)] for one in together
+    ]
+    heads = ["attribute", "#Cramér's V", "#Theil's U", "#normalised mutual information"]
+    note = (
+        "0: groups carry the same labels; 1: the label tells the group. Theil's U: the share that the label explains."
+    )
+    return table("How far groups and labels go together", heads, rows, note)
+
+
+def _ties(local: pd.DataFrame) -> Table:
+    """The strongest ties of a group and a class."""
+    order = local["npmi"].abs().sort_values(ascending=False, kind="stable", na_position="last").index
+    strongest = local.loc[order].head(TIES)
+    rows = [
+        [spaced(row["attribute"]), row["group"], row["class"], decimal(row["npmi"]), decimal(row["duchers_z"]),
+         decimal(row["lewontins_d"], 4)]
+        for row in strongest.to_dict("records")
+    ]  # fmt: skip
+    heads = ["attribute", "group", "label", "#pointwise information", "#Ducher's Z", "#Lewontin's D"]
+    note = (
+        "Above 0: together more often than by chance, below 0: less often. Pointwise information is normalised, -1 "
+        "never to 1 always together; Lewontin's D is the excess of the joint share. `facevalue inspect --json` has all."
+    )
+    return table("The strongest ties of a group and a label", heads, rows, note)
 
 
 def quality_figures(run: AuditRun) -> list[Figure]:

@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from audit import confusion
-from audit.counts import CROSS, Counts
+from audit.counts import CROSS, Counts, natural
 from audit.family import ALPHA, CELL, WIDEST
 from audit.run import AuditRun
 from audit.sentences import of_group
@@ -15,7 +15,20 @@ from reports import figures
 from reports.chapters import remedies, selection, views
 from reports.chapters.confusions import WIDEST_TABLE
 from reports.document import Block, Bullets, Chapter, Figure, Heading, Paragraph, Table, table
-from reports.words import images, known, listed, percent, points, probability, signed, signed_span, spaced, span, whole
+from reports.words import (
+    decimal,
+    images,
+    known,
+    listed,
+    percent,
+    points,
+    probability,
+    signed,
+    signed_span,
+    spaced,
+    span,
+    whole,
+)
 
 TITLE = "Fairness: for whom"
 RATES = {
@@ -31,6 +44,8 @@ FURTHER = {
     "vote_agreement": "agreement with votes",
 }
 SLICES = 10
+MOST_ODDS = 60
+"""Of more groups and classes the widest are tabled."""
 CLEAREST = 5
 """So many of the widest differences in recall are told as sentences; all of them are in report.json."""
 
@@ -105,7 +120,7 @@ def _attribute(
         ),
     ]
     if len(parts):
-        blocks.append(_gaps_table(pairs, parts, power, name))
+        blocks += [_gaps_table(pairs, power, name), _parts_table(parts, name)]
     blocks += views.section(run.table("views") if seen is None else seen, attribute)
     if len(counts.classes) <= WIDEST_TABLE:
         blocks.append(_recall_table(counts, name))
@@ -134,6 +149,10 @@ def _told(ranges: pd.DataFrame, pairs: pd.DataFrame, least: int) -> list[Block]:
             "intervals, not adjusted for their number, leave out zero:"
         )
         blocks += [Paragraph(lead), Bullets(tuple(recall.loc[order, "sentence"].head(CLEAREST)))]
+    odds = pairs[(pairs["metric"] == "equalised_odds") & large & (pairs["difference_low"] > 0)]
+    if len(odds):
+        widest = odds.loc[odds["difference_low"].idxmax(), "sentence"]
+        blocks.append(Bullets((f"Equalised odds, the clearest of all classes: {widest}",)))
     return blocks
 
 
@@ -196,46 +215,57 @@ def _remark(row: dict) -> str:
     return "; ".join(remarks)
 
 
-def _gaps_table(pairs: pd.DataFrame, parts: pd.DataFrame, power: pd.DataFrame, name: str) -> Table:
-    reference = parts["reference"].iloc[0]
+def _gaps_table(pairs: pd.DataFrame, power: pd.DataFrame, name: str) -> Table:
     by_metric = {
         metric: pairs[pairs["metric"] == metric].set_index("group") for metric in ("accuracy", "standardised_accuracy")
     }
-    smallest = power.set_index("group")["smallest_gap"]
     rows = []
-    for part in parts.to_dict("records"):
-        raw, standard = (frame.loc[part["group"]] for frame in by_metric.values())
+    for row in power.to_dict("records"):
+        raw, standard = (frame.loc[row["group"]] for frame in by_metric.values())
         rows.append(
-            [part["group"], whole(part["n_group"]),
-             _gap(raw),
-             _gap(standard),
-             signed(part["composition"]), signed(part["performance"]), probability(raw["p_adjusted"]),
-             signed(smallest[part["group"]]).lstrip("+")]
+            [row["group"], whole(row["n_group"]), _gap(raw), _gap(standard), _ratio(standard),
+             probability(raw["p_adjusted"]), signed(row["smallest_gap"]).lstrip("+")]
         )  # fmt: skip
-    heads = [
-        "group",
-        "#images",
-        "#raw gap",
-        "#standardised gap",
-        "#composition",
-        "#performance",
-        "#adjusted p",
-        "#smallest gap",
-    ]
+    heads = ["group", "#images", "#raw gap", "#standardised gap", "#standardised ratio", "#adjusted p", "#smallest gap"]
     return table(
-        f"Gaps by {name} against {reference} ({images(parts['n_reference'].iloc[0])}), in points",
+        f"Gaps by {name} against {_against(power)}, in points",
         heads,
         rows,
-        "Gap: group minus reference with its 95% interval. Composition and performance add up to the raw gap "
-        "(Kitagawa): what the label mix explains, and what recall does. Smallest gap: the smallest that so many images "
-        "show in four of five audits.",
+        "Gap: group minus reference, ratio: group over reference, each with its 95% interval. Smallest gap: the "
+        "smallest that so many images show in four of five audits.",
     )
 
 
-def _gap(row: pd.Series) -> str:
-    if not known(row["difference"]):
+def _against(rows: pd.DataFrame) -> str:
+    """The reference group and how many images it has."""
+    return f"{rows['reference'].iloc[0]} ({images(rows['n_reference'].iloc[0])})"
+
+
+def _gap(row: pd.Series | dict, name: str = "difference") -> str:
+    if not known(row[name]):
         return "not defined"
-    return f"{signed(row['difference'])} ({signed_span(row['difference_low'], row['difference_high'])})"
+    return f"{signed(row[name])} ({signed_span(row[f'{name}_low'], row[f'{name}_high'])})"
+
+
+def _ratio(row: pd.Series) -> str:
+    if not known(row["ratio"]):
+        return "not defined"
+    return f"{decimal(row['ratio'], 2)} ({decimal(row['ratio_low'], 2)} to {decimal(row['ratio_high'], 2)})"
+
+
+def _parts_table(parts: pd.DataFrame, name: str) -> Table:
+    rows = [
+        [row["group"], whole(row["n_group"]), signed(row["difference"]), _gap(row, "composition"),
+         _gap(row, "performance")]
+        for row in parts.to_dict("records")
+    ]  # fmt: skip
+    return table(
+        f"What the raw gaps by {name} against {_against(parts)} are made of, in points",
+        ["group", "#images", "#raw gap", "#composition", "#performance"],
+        rows,
+        "Composition and performance add up to the raw gap (Kitagawa 1955): what the label mix explains, and what "
+        "recall does, each with its 95% interval.",
+    )
 
 
 def _recall_table(counts: Counts, name: str) -> Table:
@@ -288,15 +318,47 @@ def _further(groups: pd.DataFrame, name: str) -> Table:
     return table(f"Further metrics by {name}", ["group", "#images", *(f"#{FURTHER[key]}" for key in columns)], rows)
 
 
+def _odds_table(pairs: pd.DataFrame, name: str, classes: tuple[str, ...]) -> Table:
+    """Equalised odds of every group and class, the gaps it is the larger of, and the images of both sides."""
+    keys = ["group", "class"]
+    recall, alarms, odds = (
+        pairs[pairs["metric"] == metric].set_index(keys)
+        for metric in ("recall", "false_positive_rate", "equalised_odds")
+    )
+    widest = odds.sort_values("difference", ascending=False, kind="stable").head(MOST_ODDS).index
+    cells = sorted(widest, key=lambda cell: (natural(cell[0]), classes.index(cell[1])))
+    rows = [
+        [*cell, f"{whole(recall.at[cell, 'n_group'])} / {whole(recall.at[cell, 'n_reference'])}",
+         _gap(recall.loc[cell]), _gap(alarms.loc[cell]), _size(odds.loc[cell])]
+        for cell in cells
+    ]  # fmt: skip
+    few = f" The {MOST_ODDS} largest of {whole(len(odds))}; report.json has all." if len(odds) > MOST_ODDS else ""
+    return table(
+        f"Equalised odds by {name} against {_against(odds)}, each class against the rest, in points",
+        ["group", "class", "#images of the class", "#recall", "#false positive rate", "#equalised odds"],
+        rows,
+        "Images of the class: group / reference. Recall and false positive rate: group minus reference. Equalised "
+        f"odds: the larger of the two without its sign, with an interval that holds for both together.{few}",
+    )
+
+
+def _size(row: pd.Series) -> str:
+    if not known(row["difference"]):
+        return "not defined"
+    return " ".join([signed(row["difference"]).lstrip("+"), f"({span(row['difference_low'], row['difference_high'])})"])
+
+
 def appendix(run: AuditRun) -> list[Block]:
     """Every intersection's groups, and the selection rates by group."""
-    groups, classes = run.table("groups"), run.table("class_groups")
+    groups, classes, pairs = (run.table(name) for name in ("groups", "class_groups", "disparities"))
     blocks: list[Block] = []
     for attribute in run.attributes:
         part = classes[classes["attribute"] == attribute]
         if part.empty:
             continue
         blocks.append(_further(groups[groups["attribute"] == attribute], spaced(attribute)))
+        own = pairs[pairs["attribute"] == attribute]
+        blocks += [_odds_table(own, spaced(attribute), run.classes.names)] if len(own) else []
         blocks += [
             Figure(
                 f"{metric}_{attribute}",

@@ -6,7 +6,7 @@ so that a click can lead to the images behind them; the marks of heat maps give 
 Names are shown as text, whatever characters they hold.
 """
 
-from reports.figures.calibration import confidence, reliability
+from reports.figures.calibration import confidence, reliability, reliability_by_group
 from reports.figures.comparison import changes, confusion_change, gaps_side_by_side
 from reports.figures.confusion import confusable_pairs, confusion_matrix, per_class, probabilities
 from reports.figures.data import composition, image_quality, label_mix
@@ -45,5 +45,6 @@ __all__ = [
     "region_shares",
     "region_tells",
     "reliability",
+    "reliability_by_group",
     "trade_offs",
 ]

@@ -8,6 +8,10 @@ import plotly.graph_objects as go
 from reports.figures.theme import drawn, empty, error_bars, shown, theme_named, title
 from reports.words import interval, percent, whole
 
+CLEAR_LINES = 4
+"""More groups than this cannot be told apart as lines on one pair of axes."""
+COLUMNS, PANELS = 3, 12
+
 
 def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
     """Accuracy against mean confidence, bin by bin, with intervals; the diagonal is perfect calibration.
@@ -60,6 +64,45 @@ def reliability(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
         xaxis={**axis, **title("mean confidence")},
         yaxis={**axis, **title("accuracy")},
     )
+
+
+def reliability_by_group(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
+    """Reliability of every group: on one pair of axes while CLEAR_LINES can be told apart, else a panel a group.
+
+    ``frame`` is as in :func:`reliability`. Of more than PANELS groups the largest are drawn.
+    """
+    size = frame.groupby("group", sort=False)["n"].sum()
+    if len(size) <= CLEAR_LINES:
+        return reliability(frame, theme)
+    look = theme_named(theme)
+    largest = size.sort_values(ascending=False, kind="stable").index[:PANELS]
+    groups = [name for name in size.index if name in largest]
+    rows = -(-len(groups) // COLUMNS)
+    traces: list[dict] = []
+    axes: dict[str, dict] = {}
+    notes = []
+    for place, name in enumerate(groups):
+        line, column = divmod(place, COLUMNS)
+        at = str(place + 1) if place else ""
+        whole_panel = reliability(frame[frame["group"] == name], theme).to_dict()["data"]
+        for trace in whole_panel:
+            trace |= {"xaxis": f"x{at}", "yaxis": f"y{at}", "showlegend": False}
+        traces += whole_panel
+        left, top = column / COLUMNS, 1 - line / rows
+        axis = {"range": [0, 1.02], "tickformat": ".0%", "tickvals": [0, 0.5, 1], "zeroline": False,
+                "gridcolor": look.grid, "linecolor": look.grid}  # fmt: skip
+        right, foot = left + 1 / COLUMNS - 0.06, top - 1 / rows + 0.32 / rows
+        axes[f"xaxis{at}"] = {**axis, "domain": [left, right], "anchor": f"y{at}"}
+        axes[f"yaxis{at}"] = {**axis, "domain": [foot, top - 0.06 / rows], "anchor": f"x{at}"}
+        text = f"{shown(name, 34)} (n = {whole(size[name])})"
+        notes.append({"text": text, "x": left, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left",
+                      "yanchor": "middle", "showarrow": False, "font": {"size": 12}})  # fmt: skip
+        if line == rows - 1 or place + COLUMNS >= len(groups):
+            axes[f"xaxis{at}"] |= title("mean confidence")
+        if not column:
+            axes[f"yaxis{at}"] |= title("accuracy")
+    figure = drawn(look, traces, height=30 + 210 * rows, meta={"figure": "reliability"}, annotations=notes)
+    return figure.update_layout(axes, showlegend=False, margin={"l": 10, "r": 10, "t": 20, "b": 10})
 
 
 def _bin_text(name: str, row: dict) -> str:

@@ -117,13 +117,7 @@ def region_drops(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
 
     ``frame`` is one class of ``results/saliency_ablation``: region, n, drop, low, high.
     """
-    if frame.empty:
-        return empty("No region was taken away.", theme)
-    look = theme_named(theme)
-    names = frame["region"].tolist()
-    marks = _marks(look.first, "diamond", 0, "fall", names, frame[["drop", "low", "high"]], _points)
-    return _rows(look, [upright(look, 0, len(frame)), marks], names, "region_drops",
-                 "fall of the probability, region blurred", ".0%", legend=False)  # fmt: skip
+    return _blurred(frame, "drop", "fall of the probability, region blurred", points, theme, ".0%")
 
 
 def region_tells(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
@@ -131,17 +125,24 @@ def region_tells(frame: pd.DataFrame, theme: str = "light") -> go.Figure:
 
     ``frame`` is one pair of ``results/saliency_pairs``: region, n, effect, low, high.
     """
+    return _blurred(frame, "effect", "log-odds taken off by blurring it", decimal, theme)
+
+
+def _blurred(
+    frame: pd.DataFrame,
+    column: str,
+    axis: str,
+    words: Callable[[float | None], str],
+    theme: str,
+    tickformat: str = "",
+) -> go.Figure:
+    """What blurring each region does: ``column`` of ``frame`` with its low and high, one row a region."""
     if frame.empty:
-        return empty("No pair was looked at.", theme)
-    look = theme_named(theme)
-    names = frame["region"].tolist()
-    marks = _marks(look.first, "diamond", 0, "effect", names, frame[["effect", "low", "high"]], decimal)
-    return _rows(look, [upright(look, 0, len(frame)), marks], names, "region_tells",
-                 "log-odds taken off by blurring it", legend=False)  # fmt: skip
-
-
-def _points(value: float | None) -> str:
-    return points(value) if value is not None else "–"
+        return empty("No region was blurred.", theme)
+    look, names = theme_named(theme), frame["region"].tolist()
+    marks = _marks(look.first, "diamond", 0, column, names, frame[[column, "low", "high"]], words)
+    zero = upright(look, 0, len(frame))
+    return _rows(look, [zero, marks], names, f"region_{column}", axis, tickformat, legend=False)
 
 
 def _marks(

@@ -16,6 +16,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from audit.counts import Counts
+from audit.representation import representation, stereotype
 from audit.review.service import ReviewService
 from audit.review.store import ReviewStore
 from audit.run import AuditRun
@@ -236,6 +237,31 @@ def test_a_failed_report_leaves_the_old_one_whole(
 
 def blocks_of(run: AuditRun, **wanted: object) -> list:
     return list(build(run, "2026-01-31", Wanted(**wanted)).blocks())  # type: ignore[arg-type]
+
+
+def test_gaps_have_every_interval_and_both_sizes(run: AuditRun) -> None:
+    tables = {block.caption: block for block in blocks_of(run) if isinstance(block, Table)}
+    name = run.attributes[0].replace("_", " ")
+    span = r" \(.+ to .+\)"
+    parts = next(table for caption, table in tables.items() if caption.startswith(f"What the raw gaps by {name}"))
+    gaps = next(table for caption, table in tables.items() if caption.startswith(f"Gaps by {name} against"))
+    odds = next(table for caption, table in tables.items() if caption.startswith(f"Equalised odds by {name}"))
+    assert all(re.search(span, cell) for row in parts.rows for cell in row[3:])
+    assert all(re.search(span, row[2]) for row in gaps.rows) and "standardised ratio" in gaps.columns
+    assert len(odds.rows) == len(gaps.rows) * len(run.classes)
+    assert all(re.fullmatch(r"[\d,]+ / [\d,]+", row[2]) for row in odds.rows)
+
+
+def test_the_data_itself_is_measured_as_by_inspect(run: AuditRun) -> None:
+    tables = {block.caption: block for block in blocks_of(run) if isinstance(block, Table)}
+    attribute = run.attributes[0]
+    counts = Counts.from_frame(run.table("counts"), attribute, run.classes.names)
+    own = next(row for row in tables["How evenly groups are represented"].rows if row[0] == attribute.replace("_", " "))
+    found = representation(attribute, counts.sizes)
+    assert own[1:3] == (str(found.richness), f"{found.shannon:.3f}")
+    tied = next(row for row in tables["How far groups and labels go together"].rows if row[0] == own[0])
+    assert tied[1] == f"{stereotype(attribute, counts.labelled).cramers_v:.3f}"
+    assert len(tables["The strongest ties of a group and a label"].rows) == 10
 
 
 def test_faces_are_shown_when_asked(run: AuditRun, tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def coded() -> Coded:
     return Coded.of(samples, CLASSES, ("group",), probabilities)
 
 
+def _repeated(frame: pd.DataFrame, groups: int) -> pd.DataFrame:
+    """The same curve for many groups, each with more images than the one before."""
+    parts = [frame.assign(group=f"{place} {ODD}", n=frame["n"] + place) for place in range(groups)]
+    return pd.concat(parts, ignore_index=True)
+
+
 RANKED = pd.DataFrame(
     {
         "run": [ODD, "other"],
@@ -84,6 +90,7 @@ def drawn(coded: Coded) -> dict[str, object]:
         "classes": lambda theme: figures.class_by_group(compared.classes, "recall", theme=theme),
         "disparities": lambda theme: figures.disparities(compared.disparities, theme=theme),
         "reliability": lambda theme: figures.reliability(reliability, theme=theme),
+        "reliability_by_group": lambda theme: figures.reliability_by_group(_repeated(reliability, 14), theme=theme),
         "confidence": lambda theme: figures.confidence(reliability, theme=theme),
         "composition": lambda theme: figures.composition(by_group.frame(), CLASSES, theme=theme),
         "label_mix": lambda theme: figures.label_mix(pd.DataFrame({"label": CLASSES, "n": [1, 2, 3]}), theme=theme),
@@ -251,3 +258,17 @@ def test_runs_without_common_groups_say_so(comparison: Comparison) -> None:
         figures.gaps_side_by_side(comparison.gaps.iloc[:0]),
     ):
         assert figure.layout.annotations[0].text
+
+
+def test_the_reliability_of_many_groups_has_a_panel_each_and_of_more_the_largest(coded: Coded) -> None:
+    bins = coded.bins()
+    assert bins is not None
+    one = calibration.reliability(bins)
+    for groups, panels in ((4, 0), (5, 5), (14, 12)):
+        figure = figures.reliability_by_group(_repeated(one, groups))
+        notes = figure.layout.annotations or ()
+        assert len(notes) == panels
+        curves = [trace for trace in figure.data if trace.customdata is not None]
+        assert len(curves) == (panels or groups)
+        assert len({trace.xaxis for trace in curves}) == (panels or 1)
+    assert notes[0].text.startswith("2 ")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from audit.predictions import audit_predictions, read_predictions
+from faces.dataset import NO_PREDICTION
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from tests.unit.stats_runs import CLASSES, predictions, run_of
@@ -41,7 +42,7 @@ def test_rows_without_label_or_prediction_stay_with_their_status(tmp_path) -> No
     table.loc[0, "label"], table.loc[1, "predicted"] = None, None
     table.loc[2, "label"] = "bored"
     found = _read(table, tmp_path, classes=LabelSet(CLASSES))
-    assert found.samples["status"].head(4).tolist() == ["unlabelled", "unreadable", "unknown label", "ok"]
+    assert found.samples["status"].head(4).tolist() == ["unlabelled", NO_PREDICTION, "unknown label", "ok"]
 
 
 def test_a_prediction_that_is_not_the_likeliest_class_is_taken_as_given(tmp_path) -> None:
@@ -68,11 +69,45 @@ def test_ages_are_banded_and_attributes_chosen(tmp_path) -> None:
         (lambda table: table[["label", "race"]], "neither a column of predictions"),
         (lambda table: table.head(0), "has no rows"),
         (lambda table: table.assign(prob_sad=3.0), r"row 2 .* sum to .*; numbers from 0 to 1 that sum to 1"),
+        (lambda table: table.drop(columns="prob_sad"), "no column for sad, which is a label: add it"),
+        (lambda table: table.assign(prob_sad=["x", *table["prob_sad"][1:]]), "'prob_sad' of .* holds 'x' in row 2"),
+        (
+            lambda table: table.assign(sample_id="a"),
+            "'sample_id' of .* holds 'a' in rows 2 and 3; a name that no other",
+        ),
     ],
 )
 def test_what_is_no_table_of_predictions_is_refused(change, message: str, tmp_path) -> None:
     with pytest.raises(InputError, match=message):
         _read(change(predictions(10)), tmp_path)
+
+
+def test_numbers_stand_for_the_classes_named_in_order(tmp_path) -> None:
+    table = predictions(20)
+    numbered = table.rename(columns={f"prob_{name}": f"prob_{at}" for at, name in enumerate(CLASSES)})
+    numbered[["label", "predicted"]] = numbered[["label", "predicted"]].apply(lambda one: one.map(CLASSES.index))
+    found, named = _read(numbered, tmp_path, classes=LabelSet(CLASSES)), _read(table, tmp_path)
+    assert found.samples["label"].tolist() == table["label"].tolist()
+    assert found.samples["predicted"].tolist() == table["predicted"].tolist()
+    np.testing.assert_array_equal(found.probabilities, named.probabilities)
+
+
+def test_logits_go_through_softmax_and_a_note_says_so(tmp_path) -> None:
+    table = predictions(20).drop(columns="predicted")
+    columns = [f"prob_{name}" for name in CLASSES]
+    logits = table.assign(**{name: np.log(table[name]) + 3 for name in columns})
+    logits = logits.rename(columns={name: name.replace("prob", "logit") for name in columns})
+    found = _read(logits, tmp_path)
+    np.testing.assert_allclose(found.probabilities, table[columns], atol=1e-6)
+    assert "softmax" in found.notes[0]
+
+
+def test_the_column_of_labels_can_be_named_and_names_that_repeat_are_numbered(tmp_path) -> None:
+    table = predictions(20).rename(columns={"label": "said"}).assign(image="a.png")
+    found = _read(table, tmp_path, label="said")
+    assert found.samples["label"].tolist() == table["said"].tolist()
+    assert found.samples["sample_id"].tolist()[:2] == ["1", "2"]
+    assert found.notes == ("The column image names several rows alike, so rows go by their number.",)
 
 
 def test_a_folder_in_use_is_refused(tmp_path) -> None:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score, top_k_accuracy_score
 
 from audit.predictions import audit_predictions
 from audit.run import AuditRun
@@ -43,6 +44,26 @@ def test_the_summary_has_the_keys_of_the_design(run: AuditRun) -> None:
     assert set(value["label_issues"][0]) == {"sample_id", "score", "label", "suggested"}
     assert set(value["findings"][0]) == {"code", "severity", "title", "detail"}
     assert set(value["timing"]) == {"inference_s", "pass_s", "total_s"}
+
+
+def test_further_metrics_of_the_whole_set_equal_scikit_learn(run: AuditRun) -> None:
+    label, predicted = (run.samples[name].tolist() for name in ("label", "predicted"))
+    value = summary(run)["overall"]
+    assert value["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(label, predicted))
+    assert value["macro_f1"] == pytest.approx(f1_score(label, predicted, average="macro"))
+    codes = [CLASSES.index(name) for name in label]
+    assert value["top2_accuracy"] == pytest.approx(top_k_accuracy_score(codes, run.probabilities, k=2))
+    assert value["mean_confidence"] == pytest.approx(np.max(run.probabilities, axis=1).mean())
+    assert value["vote_agreement"] is None
+
+
+def test_every_result_of_groups_stands_in_the_summary(run: AuditRun) -> None:
+    value = summary(run)
+    assert {"top2_accuracy", "ece_debiased", "vote_agreement", "macro_f1_low"} <= set(value["groups"][0])
+    assert {"composition_low", "performance_high"} <= set(value["decomposition"][0])
+    assert len(value["class_groups"]) == len(value["groups"]) * len(CLASSES)
+    for name in ("power", "ranges", "views", "slices"):
+        assert len(value[name]) == len(run.table(name))
 
 
 def test_figures_agree_with_the_table_they_come_from(run: AuditRun) -> None:

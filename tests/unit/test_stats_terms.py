@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from audit.counts import Coded, Counts
-from audit.family import beyond_parts
+from audit.family import beyond_parts, compare_groups
 from audit.terms import Terms, read_label_mix, read_references
 from audit.views import LABEL_MIX, RAW, evidence_of, group_views
 from faces.emotions import LabelSet
@@ -80,3 +80,27 @@ def test_an_intersection_is_news_where_its_parts_do_not_add_up_to_it(worst: floa
         table[at] = [[round(500 * recall), 500 - round(500 * recall)], [500 - round(500 * recall), round(500 * recall)]]
     counts = Counts("gender × race", tuple(recalls), CLASSES, table)
     assert (beyond_parts(counts, "woman × b") < 0.01) == news
+
+
+def test_three_attributes_are_crossed_where_asked_and_move_no_test() -> None:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 900)
+    predicted = np.where(rng.random(900) < 0.8, label, 1 - label)
+    values = {name: (("a", "b"), rng.integers(0, 2, 900)) for name in ("race", "gender", "age")}
+    coded = Coded(CLASSES, label, predicted, values, rows=np.arange(900))
+    two, three, one = (
+        compare_groups(coded, tuple(values), terms=Terms.of(coded, {"crossed": crossed})) for crossed in (None, 3, 1)
+    )
+    assert set(three.groups["attribute"]) - set(two.groups["attribute"]) == {"race × gender × age"}
+    assert len(three.groups[three.groups["attribute"] == "race × gender × age"]) == 8
+    assert set(one.groups["attribute"]) == set(values)
+    pd.testing.assert_frame_equal(three.ranges, two.ranges)
+    both = ["attribute", "metric", "class", "group"]
+    crossed = three.disparities["attribute"] == "race × gender × age"
+    assert three.disparities.loc[crossed, "p_adjusted"].isna().all()
+    pd.testing.assert_frame_equal(
+        three.disparities[~crossed].sort_values(both, ignore_index=True),
+        two.disparities.sort_values(both, ignore_index=True),
+    )
+    with pytest.raises(InputError, match="4 attributes cannot be crossed"):
+        Terms.of(coded, {"crossed": 4})
