@@ -22,6 +22,7 @@ from audit.labels import LabelIssues, label_issues
 from audit.remembered import committee, recall
 from audit.run import findings_json
 from audit.slices import weak_slices
+from audit.strangeness import strangeness
 from audit.subjects import by_subject
 from audit.terms import Terms
 from audit.views import OTHER_MODEL, evidence_of, group_views, vote_agreement
@@ -47,7 +48,8 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
     samples = pd.read_parquet(folder / "samples.parquet")
     copies = duplicates.exact_groups(samples)
     issues = _judge_labels(samples, probabilities, embeddings, classes, folder)
-    samples = _finished(samples, copies, issues)
+    thumbnails = _thumbnails(folder)
+    samples = _finished(samples, copies, issues, thumbnails)
     coded = Coded.of(samples, classes, attributes, probabilities)
     terms = Terms.of(coded, manifest.get("options"))
     comparisons = _compared(coded, samples, attributes, seed, terms)
@@ -56,7 +58,7 @@ def analyse(folder: Path, manifest: dict, seed: int) -> None:
         **_groups(comparisons),
         "views": group_views(coded, samples, attributes, _evidence(folder, samples, classes), terms),
         "slices": weak_slices(coded, samples, embeddings, seed),
-        "duplicates": _all_copies(folder, samples, embeddings),
+        "duplicates": _all_copies(samples, thumbnails, embeddings),
         **({} if issues is None else {"label_issues": _issues_table(samples, issues)}),
     }
     trained_on = bool((manifest["model"] or {}).get("trained_on"))
@@ -148,17 +150,23 @@ def _issues_table(samples: pd.DataFrame, issues: LabelIssues) -> pd.DataFrame:
     return table[table["label_issue_score"].notna()].reset_index(drop=True)
 
 
-def _all_copies(folder: Path, samples: pd.DataFrame, embeddings: np.ndarray | None) -> pd.DataFrame:
-    """Groups of exact, near and mirrored copies; exact ones alone where there are no thumbnails to compare."""
+def _thumbnails(folder: Path) -> np.ndarray:
+    """Of all pictures (N, SIDE * SIDE), or of none (0, SIDE * SIDE) where the run has no pictures."""
     path = folder / duplicates.THUMBNAILS
-    thumbnails = np.load(path) if path.is_file() else np.zeros((0, duplicates.SIDE**2), np.float16)
+    return np.load(path) if path.is_file() else np.zeros((0, duplicates.SIDE**2), np.float16)
+
+
+def _all_copies(samples: pd.DataFrame, thumbnails: np.ndarray, embeddings: np.ndarray | None) -> pd.DataFrame:
+    """Groups of exact, near and mirrored copies; exact ones alone where there are no thumbnails to compare."""
     pairs = duplicates.similar_pairs(thumbnails)
     if embeddings is not None and len(thumbnails):
         pairs = pd.concat([pairs, duplicates.moved_pairs(thumbnails, embeddings)]).drop_duplicates(["a", "b"])
     return duplicates.near_groups(samples, pairs)
 
 
-def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues | None) -> pd.DataFrame:
+def _finished(
+    samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues | None, thumbnails: np.ndarray
+) -> pd.DataFrame:
     nothing = np.full(len(samples), np.nan)
     return samples.assign(
         duplicate_group=copies["duplicate_group"].astype("Int64").reindex(samples.index),
@@ -167,6 +175,7 @@ def _finished(samples: pd.DataFrame, copies: pd.DataFrame, issues: LabelIssues |
             [None] * len(samples) if issues is None else issues.suggested_names(), index=samples.index, dtype="str"
         ),
         suggestion_score=nothing if issues is None else issues.suggestion_score,
+        strangeness=strangeness(samples, thumbnails),
     )
 
 

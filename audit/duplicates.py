@@ -1,9 +1,10 @@
-"""Pictures that are there more than once (exactly, nearly, mirrored), and pictures that are no face.
+"""Pictures that are there more than once: exactly, nearly, mirrored, cropped otherwise.
 
 Exact copies share decoded pixels. Near copies (re-compressed, brightened, slightly cropped, mirrored) are found by
 the correlation of small grey thumbnails, which neither brightness nor contrast moves; coarse thumbnails name the
 candidates and finer ones decide. Among very many pictures the candidates are those that share a part of their
-perceptual hash, the signs of the thumbnail's slowest waves.
+perceptual hash, the signs of the thumbnail's slowest waves. A copy that was cropped otherwise has another thumbnail:
+such ones are named by the network's embeddings, and the thumbnails decide once one is laid over the other.
 """
 
 from __future__ import annotations
@@ -19,14 +20,12 @@ SIDE = 24
 """Thumbnails are SIDE x SIDE: fine enough to tell two faces apart, coarse enough to survive JPEG."""
 SIMILAR = 0.98
 """Correlation from which two thumbnails are taken for the same picture."""
-BLANK = 3.0
-"""Contrast (standard deviation of the luma, 0 to 128) below which nothing can be seen in a picture."""
-REFERENCES = 2000
 ALL_PAIRS = 60_000
 """Up to so many pictures each is compared with every other; above, with those that share a band of their hash."""
 THUMBNAILS = "thumbnails.npy"
 """Where a run keeps the thumbnails of all its pictures until they are compared."""
 _COARSE, _CANDIDATE = 12, 0.95
+_CLOSEST, _MOVED, _STEP, _ROUGH, _WIDEST = 4, 2.0, 0.5, 0.3, 256
 _WAVES, _BAND = 8, 16
 _CROWD = 2000
 _BLOCK = 1024
@@ -76,6 +75,58 @@ def similar_pairs(thumbnails: np.ndarray, threshold: float = SIMILAR) -> pd.Data
     pairs = pd.concat(found)
     pairs = pairs[pairs["similarity"] >= threshold].sort_values(["similarity", "mirrored"], ascending=[False, True])
     return pairs.drop_duplicates(["a", "b"]).sort_values(["a", "b"]).reset_index(drop=True)
+
+
+def moved_pairs(thumbnails: np.ndarray, embeddings: np.ndarray) -> pd.DataFrame:
+    """Pairs as of ``similar_pairs`` that show the same picture cropped otherwise, by up to _MOVED thumbnail pixels.
+
+    Asked are the _CLOSEST nearest of each picture in ``embeddings`` (N, D): what a network sees hardly moves with the
+    crop. It does not decide, since two people who smile alike are near each other too. None above ALL_PAIRS pictures.
+    """
+    squares = np.nan_to_num(np.asarray(thumbnails, dtype=np.float32)).reshape(-1, SIDE, SIDE)
+    found = [pd.DataFrame({"a": np.zeros(0, int), "b": np.zeros(0, int), "similarity": np.zeros(0), "mirrored": False})]
+    if _CLOSEST < len(squares) <= ALL_PAIRS:
+        close = nearest(_narrow(embeddings), _CLOSEST, len(squares))[0]
+        ends = np.stack([np.repeat(np.arange(len(squares)), _CLOSEST), close.ravel()])
+        a, b = np.unique(np.sort(ends, axis=0), axis=1)
+        for mirrored in (False, True):
+            other = squares[:, :, ::-1] if mirrored else squares
+            rough = np.einsum("nd,nd->n", _flat(squares)[a], _flat(other)[b]) >= _ROUGH
+            similarity = _laid_over(squares[a[rough]], other[b[rough]])
+            pairs = pd.DataFrame({"a": a[rough], "b": b[rough], "similarity": similarity, "mirrored": mirrored})
+            found.append(pairs[similarity >= SIMILAR])
+    pairs = pd.concat(found).sort_values(["similarity", "mirrored"], ascending=[False, True])
+    return pairs.drop_duplicates(["a", "b"]).sort_values(["a", "b"]).reset_index(drop=True)
+
+
+def _narrow(embeddings: np.ndarray) -> np.ndarray:
+    """At most _WIDEST columns with nearly the same angles (random projection; Johnson and Lindenstrauss 1984)."""
+    rows = np.nan_to_num(np.asarray(embeddings, dtype=np.float32))
+    if rows.shape[1] <= _WIDEST:
+        return rows
+    return rows @ np.random.default_rng(0).normal(size=(rows.shape[1], _WIDEST)).astype(np.float32)
+
+
+def _laid_over(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The largest correlation (n,) of the middle of each ``left`` (n, SIDE, SIDE) with any part of ``right``."""
+    margin = int(_MOVED)
+    size = SIDE - 2 * margin
+    middle = _unit(_flat(_window(left, margin, margin, size)))
+    best = np.full(len(left), -1.0)
+    for down in np.arange(0, 2 * _MOVED + _STEP, _STEP):
+        for across in np.arange(0, 2 * _MOVED + _STEP, _STEP):
+            part = _unit(_flat(_window(right, down, across, size)))
+            best = np.maximum(best, np.einsum("nd,nd->n", middle, part))
+    return best
+
+
+def _window(squares: np.ndarray, down: float, across: float, size: int) -> np.ndarray:
+    """The part (n, size, size) that begins at a whole or half pixel; half pixels are the mean of their neighbours."""
+    for axis, at in ((1, down), (2, across)):
+        first = np.arange(int(np.floor(at)), int(np.floor(at)) + size)
+        second = first + (at % 1 > 0)
+        squares = (np.take(squares, first, axis) + np.take(squares, second, axis)) / 2
+    return squares
 
 
 def near_groups(samples: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -192,19 +243,3 @@ def _describe(rows: pd.DataFrame, group: np.ndarray) -> pd.DataFrame:
     table["conflicting"] = by_group["label"].transform("nunique") > 1
     table["across_splits"] = by_group["split"].transform("nunique") > 1
     return table[list(GROUP_COLUMNS)]
-
-
-def outliers(contrast: np.ndarray, embeddings: np.ndarray | None = None) -> np.ndarray:
-    """How unlike a face each picture is, float (N,) in [0, 1], NaN where it could not be read.
-
-    ``contrast`` float (N,), the standard deviation of the luma; a blank picture (below BLANK) scores 1. Others score
-    the share of pictures that lie closer to their ten nearest by cosine in ``embeddings`` (N, D), among at most
-    REFERENCES pictures spread evenly over the data.
-    """
-    score = np.where(np.isfinite(contrast), np.where(contrast < BLANK, 1.0, 0.0), np.nan)
-    rows = np.flatnonzero(score == 0)
-    if embeddings is None or len(rows) < 3:
-        return score
-    close = nearest(embeddings[rows], 10, REFERENCES)[1].mean(axis=1)
-    score[rows] = np.argsort(np.argsort(-close, kind="stable"), kind="stable") / len(rows)
-    return score

@@ -1,4 +1,5 @@
-"""What a checkpoint remembers of the images it was trained on, kept beside a run to judge their labels by."""
+"""What labels are judged by beside the run's own answers: what its checkpoint remembers of the images it was trained
+on, and what a committee says."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.labels import Folds
+from audit.labels import Folds, pool
 from faces.emotions import LabelSet
 from models import out_of_fold
 
-OUT_OF_FOLD, DYNAMICS = "out_of_fold.npz", "training_dynamics.npy"
+OUT_OF_FOLD, DYNAMICS, COMMITTEE = "out_of_fold.npz", "training_dynamics.npy", "committee.npy"
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,15 @@ def recall(run: Path) -> Remembered:
         return Remembered(dynamics=dynamics)
     with np.load(file) as stored:
         return Remembered(stored["probabilities"], Folds(stored["embeddings"], stored["fold"]), dynamics)
+
+
+def committee(run: Path) -> list[np.ndarray]:
+    """The probabilities (N, K) of each member of the committee, if one was asked."""
+    path = run / COMMITTEE
+    return list(np.load(path).swapaxes(0, 1)) if path.is_file() else []
+
+
+def said_of_labels(run: Path, probabilities: np.ndarray) -> np.ndarray:
+    """The probabilities (N, K) that the labels of the run in folder ``run`` are judged by: out of fold where there are
+    such answers, else the run's own, averaged with the committee's."""
+    return pool(np.asarray(probabilities), recall(run).probabilities, committee(run))

@@ -26,6 +26,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score
 
 from audit.labels import Folds, LabelIssues, label_issues
+from audit.remembered import committee
 from audit.review.export import corrected_csv
 from audit.review.service import ReviewService
 from audit.review.store import ReviewStore
@@ -145,9 +146,7 @@ def simulate(service: ReviewService, judged: Judged, kind: str, decisions: int) 
 
 def opinions(run: AuditRun) -> list[np.ndarray]:
     """Probabilities (N, K) of the run's model and of each member of its committee."""
-    file = run.folder / "committee.npy"
-    members = list(np.load(file).swapaxes(0, 1)) if file.is_file() else []
-    return [np.asarray(share, dtype=np.float64) for share in (run.probabilities, *members)]
+    return [np.asarray(share, dtype=np.float64) for share in (run.probabilities, *committee(run.folder))]
 
 
 def public_test(runs: list[AuditRun], bars: Bars, place: Path) -> None:

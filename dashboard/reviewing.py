@@ -35,10 +35,11 @@ MANY_FIELDS = ("sample_ids", "action", "reviewer", "new_label", "reason", "shown
 
 def queue(served: Served, query: Query) -> dict[str, Any]:
     """The next pictures of a queue, held for this reviewer, and how far the review is."""
-    service, reviewer = served.review, query.get("reviewer", "")
+    service, reviewer, kind = served.review, query.get("reviewer", ""), query.get("queue", "likely_wrong")
     where = {name: query[name] for name in FILTERS if name in query}
-    waiting = service.queue(query.get("queue", "likely_wrong"), reviewer, limit=AHEAD, **where)
-    return {"queue": service.claim(waiting, reviewer) if waiting else [], "progress": progress(served, reviewer)}
+    waiting = service.queue(kind, reviewer, limit=AHEAD, **where)
+    held = service.claim(waiting, reviewer, kind=kind) if waiting else []
+    return {"queue": held, "progress": progress(served, reviewer)}
 
 
 def progress(served: Served, reviewer: str) -> dict[str, Any]:
@@ -51,7 +52,8 @@ def progress(served: Served, reviewer: str) -> dict[str, Any]:
 def item(served: Served, query: Query) -> dict[str, Any]:
     """One picture with everything the page can show of it."""
     one = served.review.item(query.get("id", ""))
-    kept = ("sample_id", "label", "suggested", "score", "reason", "probabilities", "votes", "ambiguous")
+    kept = ("sample_id", "label", "suggested", "score", "suggestion_score", "reason", "probabilities", "votes",
+            "ambiguous")  # fmt: skip
     alike = served.review.neighbours(one.sample_id)
     return {
         **{name: getattr(one, name) for name in kept},

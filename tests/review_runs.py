@@ -64,6 +64,7 @@ def make_run(folder: Path, n: int = 60, seed: int = 0, name: str = "run") -> tup
         suggested=issues.suggested_names(),
         suggestion_score=issues.suggestion_score,
         contrast=np.where(real, 50.0, np.nan),
+        strangeness=np.where(real, np.where(row_of == 5, 0.9, 0.2 + 0.01 * (row_of % 7)), np.nan),
         apparent_gender=np.where(row_of % 2 == 0, "woman", "man"),
         votes_sadness=np.where(samples["label"] == "sad", 10, 5),
         votes_neutral=np.where(samples["label"] == "sad", 0, 5),

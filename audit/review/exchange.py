@@ -107,11 +107,12 @@ def _lines(path: Path) -> list[dict[str, str]]:
             lines = [{str(name): value for name, value in line.items() if name is not None} for line in reader]
             columns = {str(name) for name in reader.fieldnames or ()}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a CSV ({error}).") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path} cannot be read as a CSV ({why}); pass a CSV of decisions in UTF-8.") from None
     if not columns & {"sample_id", "content_id"} or not columns & {"new_label", "action", "label", "soft"}:
         raise InputError(
             f"{path} has the columns {', '.join(sorted(columns)) or 'none'}; sample_id or content_id, and new_label or "
-            "action, were expected."
+            "action, were expected: name its columns so."
         )
     return lines
 

@@ -9,10 +9,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from audit.duplicates import exact_groups, outliers
+from audit.duplicates import exact_groups
+from audit.remembered import said_of_labels
 from audit.review.domain import Decision
 from audit.run import AuditRun
 from audit.slips import TINY
+from audit.strangeness import strangeness
 from faces.emotions import canonical
 from faces.errors import InputError
 
@@ -20,6 +22,7 @@ CONTROL = 200
 """Pictures in the random control sample."""
 SPLIT_FROM = 0.5
 """The second choice must have at least this much of the first one's share for a picture to be called ambiguous."""
+JUDGES = ("model", "votes")
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,9 @@ class ReviewItem:
     """One picture to judge.
 
     ``score`` the probability that the label is wrong, after what decisions taught, and ``suggestion_score`` that the
-    suggestion is right; ``probabilities`` by class;
-    ``votes`` counts by class where the data has them, else None (for display alone); ``ambiguous`` whether the votes
-    or the model are split; ``copies`` other samples that show the same picture, and how: ``exact``, ``near`` or
-    ``mirrored``; ``decisions`` the ones that hold.
+    suggestion is right; ``probabilities`` by class; ``votes`` counts by class where the data has them, else None (for
+    display alone); ``ambiguous`` who is split over it, of JUDGES; ``copies`` other samples that show the same picture,
+    and how: ``exact``, ``near`` or ``mirrored``; ``decisions`` the ones that hold.
     """
 
     row: int
@@ -43,7 +45,7 @@ class ReviewItem:
     reason: str
     probabilities: dict[str, float]
     votes: dict[str, int] | None
-    ambiguous: bool
+    ambiguous: tuple[str, ...]
     copies: dict[str, str]
     decisions: tuple[Decision, ...]
 
@@ -105,15 +107,24 @@ class Evidence:
         return rows
 
     @cached_property
+    def said(self) -> np.ndarray:
+        """The probabilities (N, K) that the labels were judged by, NaN where unscored: never those of a network that
+        had learnt the label where there are others."""
+        return said_of_labels(self.run.folder, self.run.probabilities)
+
+    @cached_property
     def split(self) -> np.ndarray:
         """How split the model is: the second largest probability over the largest, float (N,), NaN where unscored."""
-        ordered = np.sort(np.asarray(self.run.probabilities, dtype=np.float64), axis=1)
+        ordered = np.sort(self.said, axis=1)
         return ordered[:, -2] / np.maximum(ordered[:, -1], 1e-12)
 
     @cached_property
     def strangeness(self) -> np.ndarray:
-        """How unlike a face each picture is, float (N,) in [0, 1]."""
-        return outliers(self.samples["contrast"].to_numpy(dtype=np.float64), self.run.embeddings)
+        """How unlike a face each picture is, float (N,) in [0, 1]; runs made before that was measured tell blank ones
+        alone."""
+        if "strangeness" in self.samples:
+            return self.samples["strangeness"].to_numpy(dtype=np.float64)
+        return strangeness(self.samples)
 
     @cached_property
     def copies_table(self) -> pd.DataFrame:
@@ -143,8 +154,8 @@ class Evidence:
 
     @cached_property
     def ambiguous(self) -> np.ndarray:
-        """bool (N,): the model or the votes are split."""
-        return (np.nan_to_num(self.split) >= SPLIT_FROM) | (self.split_votes >= SPLIT_FROM)
+        """bool (N, 2): whether the model and whether the votes are split."""
+        return np.stack([np.nan_to_num(self.split), self.split_votes], axis=1) >= SPLIT_FROM
 
     @cached_property
     def _unit(self) -> np.ndarray | None:
@@ -204,5 +215,5 @@ class Evidence:
 
     def probabilities(self, row: int) -> dict[str, float]:
         """By class, in the run's order; empty where the picture was not scored."""
-        values = np.asarray(self.run.probabilities[row], dtype=np.float64)
+        values = self.said[row]
         return dict(zip(self.run.classes.names, values.tolist(), strict=True)) if np.isfinite(values).all() else {}

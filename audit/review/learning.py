@@ -23,23 +23,28 @@ _SPREAD = {"all": 2.0, "slope": 0.5, "label": 1.0, "suggested": 0.5, "pair": 0.5
 
 
 @dataclass(frozen=True)
-class ClassRate:
-    """How one class's labels hold: ``rate`` is the share that is wrong, ``low`` and ``high`` its 95% interval."""
+class LabelRate:
+    """How the labels of one class, or those of one group of an ``attribute``, hold: ``rate`` is the share that is
+    wrong, ``low`` and ``high`` its 95% interval."""
 
-    label: str
+    name: str
     total: int
     decided: int
     wrong: float
     rate: float
     low: float
     high: float
+    attribute: str | None = None
 
     @property
     def sentence(self) -> str:
         """``labels `fear` hold in about 2 of 10 cases so far (decided: 12)``."""
+        whose = f"labels `{self.name}`"
+        if self.attribute is not None:
+            whose = f"labels where {self.attribute.replace('_', ' ')} is {self.name}"
         held = round(10 * (1 - self.rate))
         amount = {0: "hardly any case", 10: "nearly all cases"}.get(held, f"about {held} of 10 cases")
-        return f"labels `{self.label}` hold in {amount} so far (decided: {self.decided})"
+        return f"{whose} hold in {amount} so far (decided: {self.decided})"
 
 
 @dataclass(frozen=True)
@@ -47,18 +52,23 @@ class Learned:
     """What decisions taught.
 
     ``score`` float64 (N,), the probability that each label is wrong (NaN where there is none to judge);
-    ``rates`` one ClassRate a class; ``errors_left`` how many undecided labels are wrong, with its 95% interval.
+    ``rates`` one a class; ``groups`` one a group of every attribute; ``overall`` the share of all labels that is
+    wrong; ``errors_left`` how many undecided labels are wrong, with its 95% interval.
     """
 
     score: np.ndarray
-    rates: tuple[ClassRate, ...]
+    rates: tuple[LabelRate, ...]
+    groups: tuple[LabelRate, ...]
+    overall: float
     errors_left: tuple[float, float, float]
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What is worth saying: the classes with enough decisions, the worst first."""
+        """What is worth saying: the classes with enough decisions, the worst first, then the groups that differ from
+        the rest by more than chance."""
         known = [rate for rate in self.rates if rate.decided >= ENOUGH]
-        return tuple(rate.sentence for rate in sorted(known, key=lambda rate: -rate.rate))
+        apart = [one for one in self.groups if one.decided >= ENOUGH and not one.low <= self.overall <= one.high]
+        return tuple(one.sentence for part in (known, apart) for one in sorted(part, key=lambda rate: -rate.rate))
 
 
 class Learner:
@@ -78,8 +88,13 @@ class Learner:
         self._odds = logit(np.clip(np.asarray(score, dtype=np.float64)[self.judged], 1e-4, 1 - 1e-4))
         self._suggested = np.asarray(suggested, dtype=object)[self.judged]
         self._groups = groups.iloc[self.judged]
+        self._group_names = [
+            (name, value) for name in self._groups for value in sorted(self._groups[name].dropna().unique())
+        ]
         self._mine = np.vstack(
-            [self._labels == name for name in self.classes] + [np.ones(len(self.judged), dtype=bool)]
+            [np.ones(len(self.judged), dtype=bool)]
+            + [self._labels == name for name in self.classes]
+            + [(self._groups[name] == value).to_numpy(dtype=bool, na_value=False) for name, value in self._group_names]
         )
 
     @cached_property
@@ -106,16 +121,20 @@ class Learner:
         score = np.full(self.n, np.nan)
         score[self.judged] = chance
         low, expected, high = self._wrong(chance, ~decided, np.linalg.inv(curvature))
-        rates = tuple(
-            self._rate(at, truth, decided, (expected[at], low[at], high[at])) for at in range(len(self.classes))
-        )
-        return Learned(score, rates, (float(expected[-1]), float(low[-1]), float(high[-1])))
+        names = [("", None), *((name, None) for name in self.classes)]
+        names += [(str(value), attribute) for attribute, value in self._group_names]
+        rates = [
+            self._rate(at, truth, decided, (expected[at], low[at], high[at]), *names[at]) for at in range(len(names))
+        ]
+        k = len(self.classes) + 1
+        left = (float(expected[0]), float(low[0]), float(high[0]))
+        return Learned(score, tuple(rates[1:k]), tuple(rates[k:]), rates[0].rate, left)
 
     def _wrong(
         self, chance: np.ndarray, rows: np.ndarray, covariance: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How many labels of some rows are wrong: low, expected and high (95%, delta method over the effects), each
-        (K + 1,), by class and in all."""
+        one number a row of ``_mine``: in all, by class and by group."""
         mine = self._mine & rows
         variance = mine * (chance * (1 - chance))
         slope = variance @ self._features[0]
@@ -123,14 +142,22 @@ class Learner:
         expected = mine @ chance
         return np.maximum(expected - width, 0), expected, np.minimum(expected + width, mine.sum(axis=1))
 
-    def _rate(self, at: int, truth: np.ndarray, decided: np.ndarray, left: tuple[float, float, float]) -> ClassRate:
-        name, mine = self.classes[at], self._mine[at]
+    def _rate(
+        self,
+        at: int,
+        truth: np.ndarray,
+        decided: np.ndarray,
+        left: tuple[float, float, float],
+        name: str,
+        attribute: str | None,
+    ) -> LabelRate:
+        mine = self._mine[at]
         total = int(mine.sum())
         known = float(truth[mine & decided].sum())
         if not total:
-            return ClassRate(name, 0, 0, 0.0, 0.0, 0.0, 1.0)
+            return LabelRate(name, 0, 0, 0.0, 0.0, 0.0, 1.0, attribute)
         rate, low, high = (float(known + number) / total for number in left)
-        return ClassRate(name, total, int((mine & decided).sum()), known, rate, low, high)
+        return LabelRate(name, total, int((mine & decided).sum()), known, rate, low, high, attribute)
 
 
 def _fit(

@@ -10,6 +10,7 @@ import numpy as np
 from audit.labels import descending
 from audit.review.domain import Standing, verdict
 from audit.review.items import Evidence
+from audit.strangeness import stands_out
 from faces.emotions import canonical
 from faces.errors import InputError
 
@@ -91,7 +92,7 @@ def surest(query: Query, evidence: Evidence, score: np.ndarray, standing: Standi
 
 def ambiguous(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
     """Pictures on which the model or the votes are split, by how split the model is."""
-    return descending(evidence.split, np.flatnonzero(evidence.ambiguous))
+    return descending(evidence.split, np.flatnonzero(evidence.ambiguous.any(axis=1)))
 
 
 def duplicates(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
@@ -112,8 +113,8 @@ def control(query: Query, evidence: Evidence, score: np.ndarray, standing: Stand
 
 
 def not_a_face(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:
-    """Blank pictures and those far from everything."""
-    return descending(evidence.strangeness)
+    """Blank pictures, then those that stand out as unlike the faces in the run, the strangest first."""
+    return descending(evidence.strangeness, np.flatnonzero(stands_out(evidence.strangeness)))
 
 
 def disagreements(query: Query, evidence: Evidence, score: np.ndarray, standing: Standing) -> np.ndarray:

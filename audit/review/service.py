@@ -29,14 +29,15 @@ from audit.review.domain import (
     check,
     majority,
 )
-from audit.review.items import Evidence, ReviewItem
-from audit.review.learning import ClassRate, Learned, Learner
+from audit.review.items import JUDGES, Evidence, ReviewItem
+from audit.review.learning import LabelRate, Learned, Learner
 from audit.review.queues import Query, order
 from audit.review.store import ReviewStore
 from audit.run import AuditRun
 from faces.errors import InputError
 
 MAJORITY, DAWID_SKENE = "majority", "dawid_skene"
+DISAGREEMENTS = "disagreements"
 CONSENSUS: dict[str, Callable[[Standing], dict[Key, Verdict]]] = {
     MAJORITY: majority,
     DAWID_SKENE: lambda standing: dawid_skene(ratings(standing)),
@@ -67,7 +68,7 @@ class Progress:
     errors_left: tuple[float, float, float]
     control_decided: int
     control_total: int
-    rates: tuple[ClassRate, ...]
+    rates: tuple[LabelRate, ...]
     sentences: tuple[str, ...]
 
 
@@ -144,18 +145,21 @@ class ReviewService:
         """Claim the first picture of a queue (the first below sample ``after``), None where nothing is left."""
         waiting = self.queue(kind, reviewer, limit=NEAREST, after=after, **where)
         while waiting:
-            free = self.claim(waiting, reviewer, most=1)
+            free = self.claim(waiting, reviewer, most=1, kind=kind)
             if free:
                 return free[0]
             waiting = self.queue(kind, reviewer, limit=NEAREST, after=waiting[-1], **where)
         return None
 
-    def claim(self, sample_ids: Sequence[str], reviewer: str, most: int | None = None) -> list[str]:
-        """Hold pictures for a reviewer for ``claim_seconds``, the first ``most`` that are free; returns those."""
+    def claim(
+        self, sample_ids: Sequence[str], reviewer: str, most: int | None = None, kind: str = "likely_wrong"
+    ) -> list[str]:
+        """Hold pictures of a queue for a reviewer for ``claim_seconds``, the first ``most`` that are free; those."""
         with self._lock:
             contents = {self.evidence.content[self._row(name)]: name for name in sample_ids}
-            decided = [set(self._opinions(self._row(name))) for name in contents.values()]
-        granted = self.store.claim(list(contents), reviewer, decided, self.overlap, self.claim_seconds, most)
+            rows = [self._row(name) for name in contents.values()]
+            decided, wanted = [self._opinions(row) for row in rows], [self._wanted(row, kind) for row in rows]
+        granted = self.store.claim(list(contents), reviewer, decided, wanted, self.claim_seconds, most)
         return [contents[content] for content in granted]
 
     def item(self, sample_id: str) -> ReviewItem:
@@ -176,7 +180,7 @@ class ReviewService:
                 reason=evidence.reason(row),
                 probabilities=evidence.probabilities(row),
                 votes=evidence.votes(row),
-                ambiguous=bool(evidence.ambiguous[row]),
+                ambiguous=tuple(who for who, split in zip(JUDGES, evidence.ambiguous[row], strict=True) if split),
                 copies={ids.iat[other]: kind for other, kind in evidence.copies(row).items()},
                 decisions=tuple(self._standing.of(key).values()),
             )
@@ -367,7 +371,7 @@ class ReviewService:
     def _order(self, query: Query) -> np.ndarray:
         """The queue's rows, worked out once a ranking; disagreements come and go with every decision."""
         score = self.ranking.score
-        if query.kind == "disagreements":
+        if query.kind == DISAGREEMENTS:
             return order(query, self.evidence, score, self._standing)
         if query not in self._orders:
             self._orders[query] = order(query, self.evidence, score, self._standing)
@@ -390,7 +394,7 @@ class ReviewService:
         reader who has not seen the decision yet still meets the claim.
         """
         held = self.store.claimed_by_others(reviewer)
-        if self.overlap == 1 and kind != "disagreements":
+        if self.overlap == 1 and kind != DISAGREEMENTS:
             rows = rows[np.isnan(self._outcome[rows])]
         seen: set[Key] = set()
         for row in rows.tolist():
@@ -398,10 +402,12 @@ class ReviewService:
             if key in seen or reviewer in self._standing.of(key):
                 continue
             seen.add(key)
-            # A disagreement is settled by whoever comes: all that decided it before do not count.
-            decided = set() if kind == "disagreements" else self._opinions(row)
-            if len(decided | held.get(key[0], set())) < self.overlap:
+            if len(self._opinions(row) | held.get(key[0], set())) < self._wanted(row, kind):
                 yield row
+
+    def _wanted(self, row: int, kind: str) -> int:
+        """How many reviewers a picture shall have: a disagreement is settled by one more than have decided it."""
+        return len(self._opinions(row)) + 1 if kind == DISAGREEMENTS else self.overlap
 
     def _opinions(self, row: int) -> set[str]:
         """The reviewers who decided the picture and label of a row, skips left out."""

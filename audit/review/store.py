@@ -121,25 +121,25 @@ class ReviewStore:
         contents: Sequence[str],
         reviewer: str,
         decided: Sequence[Set[str]],
-        overlap: int,
+        wanted: Sequence[int],
         seconds: float,
         most: int | None = None,
     ) -> list[str]:
         """Reserve pictures for a reviewer for some time, the first ``most`` not spoken for (None: all); returns those.
 
         ``decided[i]`` are the reviewers who decided ``contents[i]``; together with those who hold it there may be
-        ``overlap``. A reviewer's own claim is renewed.
+        ``wanted[i]``. A reviewer's own claim is renewed.
         """
         now = time.time()
         with self._writing() as connection:
             connection.execute(sa.delete(_CLAIMS).where(_CLAIMS.c.expires < now))
             held = self._held(connection, contents)
             granted: list[tuple[str, int]] = []
-            for content, done in zip(contents, decided, strict=True):
+            for content, done, reviewers in zip(contents, decided, wanted, strict=True):
                 if len(granted) == most:
                     break
                 taken = held.get(content, {})
-                if len((done | set(taken.values())) - {reviewer}) < overlap:
+                if len((done | set(taken.values())) - {reviewer}) < reviewers:
                     mine = (slot for slot, holder in taken.items() if holder == reviewer)
                     granted.append((content, next(mine, max(taken, default=-1) + 1)))
             rows = [{"content_id": c, "slot": s, "reviewer": reviewer, "expires": now + seconds} for c, s in granted]

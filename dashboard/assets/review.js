@@ -151,6 +151,18 @@
     for (const other of state.queue.slice(0, 4)) load(other);
   }
 
+  /* The reason that is written under the buttons: it goes with the next decision and is empty after it. */
+  const reasonField = () => part("why").querySelector("input");
+  const why = () => reasonField().value.trim();
+
+  function askWhy() {
+    if (reasonField()) return;
+    const field = make("input", { type: "text", maxLength: 500, placeholder: "Reason, if one is worth keeping (N)" });
+    field.setAttribute("aria-label", "Reason for the decision");
+    field.addEventListener("keydown", (event) => { if (event.key === "Enter") field.blur(); });
+    part("why").replaceChildren(field);
+  }
+
   function finish(words) {
     desk.classList.add("finished");
     part("done").textContent = words;
@@ -165,16 +177,19 @@
     desk.classList.remove("finished");
     desk.classList.toggle("is-blind", hidden);
     part("done").textContent = "";
+    if (desk.dataset.sample !== item.sample_id) reasonField().value = "";
     part("face").src = item.face;
     part("face").alt = hidden ? "Picture to judge" : `Picture labelled ${item.label}`;
     part("id").textContent = hidden ? "" : item.sample_id;
     part("soft").hidden = true;
-    part("ambiguous").hidden = hidden || !item.ambiguous;
+    part("ambiguous").hidden = hidden || !item.ambiguous.length;
+    part("ambiguous").textContent = split(item);
     part("label").textContent = item.label;
     part("suggested").textContent = item.suggested || "none";
-    part("reason").textContent = item.reason;
+    part("reason").textContent = [item.reason, chances(item)].join(" ");
     overlay(item);
     bars(item);
+    shown(item);
     part("votes").textContent = item.votes ? votes(item.votes) : "";
     part("votes-box").hidden = hidden || !item.votes;
     part("votes-box").open = false;
@@ -199,6 +214,18 @@
     faces(part("neighbours"), item.neighbours);
     part("neighbours-box").hidden = hidden || !item.neighbours.length;
     if (parameters().get("queue") === "duplicates" && !hidden) group();
+  }
+
+  function split(item) {
+    const who = item.ambiguous.map((judge) => ({ model: "the model is", votes: "the annotators are" })[judge]).join(" and ");
+    const where = item.ambiguous.includes("votes") ? " (their votes are below)" : "";
+    return `Ambiguous: ${who} split${where}. Perhaps no single emotion; a soft label (L) can say so.`;
+  }
+
+  function chances(item) {
+    if (item.score === null) return "";
+    const right = item.suggestion_score === null ? "" : `, that ${item.suggested} is right ${percent(item.suggestion_score)}`;
+    return `After what was decided so far, the chance that the label is wrong is ${percent(item.score)}${right}.`;
   }
 
   /* The name of a picture often holds its label, so a blind review keeps it out of the address too. */
@@ -291,13 +318,22 @@
 
   /* ---- deciding --------------------------------------------------------------------------------------------- */
 
-  function shown(item) {
+  function visible(item) {
     if (desk.classList.contains("is-blind")) return ["image"];
     const parts = ["image", "label", "suggestion", "probabilities"];
     if (Object.keys(item.maps).length && !document.documentElement.hasAttribute("data-maps-off")) parts.push("map");
     if (item.neighbours.length) parts.push("neighbours");
     if (part("votes-box").open) parts.push("votes");
     return parts;
+  }
+
+  /* What a picture was once seen with stays seen: going blind afterwards makes no decision on it a blind one. */
+  const seen = new Map();
+
+  function shown(item, ...more) {
+    const key = `${slug()} ${item.sample_id}`;
+    seen.set(key, new Set([...(seen.get(key) || []), ...visible(item), ...more]));
+    return [...seen.get(key)];
   }
 
   const identity = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -310,10 +346,11 @@
     const act = action === "relabel" && label === item.label ? "keep" : action;
     if (act === "accept" && !item.suggested) return;
     const given = act === "relabel" ? label : act === "accept" ? item.suggested : null;
-    const body = { id: identity(), sample_id: id, action: act, reviewer: reviewer(), shown: shown(item) };
+    const body = { id: identity(), sample_id: id, action: act, reviewer: reviewer(), shown: shown(item), reason: why() };
     if (given) body.new_label = given;
     if (act === "soft") body.soft = shares();
     record("decide", body, [id], [body.id], words(item, act, given));
+    shown(item, "label");
     next();
     send();
   }
@@ -461,7 +498,7 @@
     if (!names.length) { saved("Choose pictures first.", true); return; }
     const action = ["keep", "not_a_face", "skip"].includes(what) ? what : "relabel";
     const ids = names.map(identity);
-    const body = { id: identity(), ids, sample_ids: names, action, reviewer: reviewer(), shown: ["image", "label"] };
+    const body = { id: identity(), ids, sample_ids: names, action, reviewer: reviewer(), shown: ["image", "label"], reason: why() };
     if (action === "relabel") body.new_label = what;
     const here = state.current;
     record("decide-many", body, names, ids, `${names.length} pictures, ${what.replaceAll("_", " ")}. U undoes.`);
@@ -481,6 +518,10 @@
     const button = event.target.closest("#review-desk [data-act]");
     if (button && !button.disabled) { act(button.dataset.act, button.dataset.label); button.blur(); }
   });
+
+  document.addEventListener("toggle", (event) => {
+    if (desk && state.current && event.target === part("votes-box")) load(state.current).then(shown);
+  }, true);
 
   document.addEventListener("change", (event) => {
     if (desk && ["reviewer", "review-blind"].includes(event.target.id)) setTimeout(start, 0);
@@ -512,6 +553,7 @@
       s: () => decide("skip"),
       l: softly,
       u: undo,
+      n: () => reasonField().focus(),
       b: alike,
       ...(box().hidden ? {} : { a: chooseAll }),
       ArrowLeft: back,
@@ -547,6 +589,7 @@
   }
 
   function start() {
+    askWhy();
     state = Object.assign(fresh(), state ? { past: state.past, target: state.target } : {});
     const id = parameters().get("id");
     if (id) show(id);

@@ -48,7 +48,7 @@ KEYS = (
     ("Maps", (("[ ]", "less or more map"), ("m", "map on or off"), ("c", "next colour scale"),
               ("← → ↑ ↓", "move between pictures"), ("Enter", "open"), ("n p", "next, previous page or sample"))),
     ("Review", (("1 to 9", "give that label"), ("Enter", "accept the suggestion"), ("K", "keep the label"),
-                ("X", "not a face"), ("L", "soft label"), ("S", "skip"), ("U", "undo"),
+                ("X", "not a face"), ("L", "soft label"), ("S", "skip"), ("U", "undo"), ("N", "write a reason"),
                 ("B then A", "look-alikes, all of them"), ("← →", "back, forward"))),
 )  # fmt: skip
 

@@ -31,7 +31,12 @@ QUEUES = (
         "Pictures on which the model or the annotators are split: not an error, perhaps no single emotion.",
     ),
     ("duplicates", "Duplicates", "Pictures that are there more than once; those whose labels differ come first."),
-    ("not_a_face", "Not a face", "Blank pictures and those unlike all others."),
+    (
+        "not_a_face",
+        "Not a face",
+        "Blank pictures, then those that stand out as unlike the faces in this data. Where it "
+        "holds faces alone, these are drawings, odd crops and hidden faces.",
+    ),
     ("confusion", "A cell", "The likely wrong ones of one cell of the confusion matrix."),
     ("group", "A group", "The likely wrong ones of one group."),
     ("search", "Search", "The likely wrong ones whose name or label contains a text."),
@@ -165,18 +170,14 @@ def decision(view: View) -> Component:
                 "Blind: what the picture is called, what is suggested and where the model looked stay hidden.",
                 className="note blind-note",
             ),
-            html.P(
-                "Ambiguous: the evidence is split. Perhaps no single emotion; a soft label (L) can say so.",
-                className="desk-ambiguous",
-                hidden=True,
-                **data(part="ambiguous"),
-            ),
+            html.P("", className="desk-ambiguous", hidden=True, **data(part="ambiguous")),
             html.P("", className="note desk-reason", **data(part="reason")),
             html.Div(className="desk-bars", **data(part="probabilities")),
             html.Div(buttons[:2], className="desk-acts main-acts"),
             html.Div(labels, className="desk-acts labels", role="group", **aria(label="Give a label")),
             soft_label(),
             html.Div(buttons[2:], className="desk-acts"),
+            html.Div(className="desk-why", **data(part="why")),
             html.P("", className="desk-saved", role="status", **data(part="saved")),
             html.Details(
                 [html.Summary("Votes of annotators"), html.P("", **data(part="votes"))], **data(part="votes-box")

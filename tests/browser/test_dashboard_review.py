@@ -101,6 +101,24 @@ def test_every_key_does_what_it_says(desk: Page, site: Site) -> None:
     expect(desk.locator(SHOWN)).to_have_text(here)
 
 
+def test_a_reason_goes_with_one_decision_and_what_was_seen_stays_seen(desk: Page, site: Site) -> None:
+    desk.keyboard.press("n")
+    desk.keyboard.type("eyes shut")
+    desk.keyboard.press("Enter")
+    desk.get_by_label("Blind: show nothing but the picture").click()
+    desk.locator("h1").click()
+    expect(desk.locator("#review-desk")).to_have_class(re.compile("is-blind"))
+    first = press(desk, "x")
+    second = press(desk, "x")
+    recorded(site, second, "not_a_face")
+    with sqlite3.connect(site.runs[0].folder / "reviews.sqlite") as connection:
+        asked = "SELECT reason, shown FROM decisions WHERE sample_id = ? ORDER BY seq DESC"
+        told = [connection.execute(asked, (sample,)).fetchone() for sample in (first, second)]
+    connection.close()
+    assert told[0][0] == "eyes shut" and "label" in told[0][1], "the label had been seen before it was hidden"
+    assert told[1] == ("", '["image"]')
+
+
 def test_a_soft_label_is_dealt_out_by_keys(desk: Page, site: Site) -> None:
     first = str(desk.locator("#review-desk").get_attribute("data-sample"))
     for key in ("l", "1", "4", "5", "Backspace", "1"):
@@ -150,8 +168,9 @@ def test_the_record_says_what_was_shown_and_blind_shows_nothing(desk: Page, site
     expect(desk.locator("[data-part=id]")).to_have_text("")
     assert "id=" not in desk.url, "a name often holds the label"
     desk.keyboard.press("Enter")
+    press(desk, "2")
     blind = press(desk, "2")
-    expect(desk.locator(SAVED)).to_contain_text("Saved")
+    expect(desk.locator(SAVED)).to_contain_text(f"Saved: {blind.split('/')[-1]}")
     assert _shown(site, blind) == ["image"]
 
 

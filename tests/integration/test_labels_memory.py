@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from audit import AuditOptions, AuditRun, audit
+from audit.review.items import Evidence
 from faces.dataset import FaceDataset
 from models import checkpoints, out_of_fold
 from tests.audit_faces import noise_faces
@@ -74,6 +75,8 @@ def test_out_of_fold_answers_judge_what_the_model_has_seen(run: AuditRun, model:
     assert "stayed behind another class" in found["reason"].iloc[5]
     assert "was trained on this label" in found["reason"].iloc[0]
     assert np.allclose(samples.loc[found.index, "label_issue_score"], found["label_issue_score"])
+    shown = Evidence(run).probabilities(rows[5])
+    assert list(shown.values()) == pytest.approx(answers.probabilities[rows[5]], abs=1e-6), "as the score was made"
 
 
 def test_a_ranking_that_is_worth_less_says_so(run: AuditRun, model: Path) -> None:

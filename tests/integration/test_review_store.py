@@ -105,16 +105,16 @@ def test_an_undo_is_refused_twice_of_others_and_of_undos(store: ReviewStore) -> 
 
 def test_claims_keep_others_away_until_they_expire(store: ReviewStore) -> None:
     nobody: list[set[str]] = [set(), set()]
-    assert store.claim(["c1", "c2"], "ann", nobody, overlap=1, seconds=60) == ["c1", "c2"]
-    assert store.claim(["c1", "c3"], "bob", nobody, overlap=1, seconds=60) == ["c3"]
-    assert store.claim(["c1"], "ann", [set()], overlap=1, seconds=60) == ["c1"]
+    assert store.claim(["c1", "c2"], "ann", nobody, [1, 1], seconds=60) == ["c1", "c2"]
+    assert store.claim(["c1", "c3"], "bob", nobody, [1, 1], seconds=60) == ["c3"]
+    assert store.claim(["c1"], "ann", [set()], [1], seconds=60) == ["c1"]
     assert store.claimed_by_others("bob") == {"c1": {"ann"}, "c2": {"ann"}}
-    assert store.claim(["c1"], "eve", [set()], overlap=2, seconds=0.05) == ["c1"]
-    assert store.claim(["c1"], "dan", [set()], overlap=2, seconds=60) == []
+    assert store.claim(["c1"], "eve", [set()], [2], seconds=0.05) == ["c1"]
+    assert store.claim(["c1"], "dan", [set()], [2], seconds=60) == []
     time.sleep(0.06)
-    assert store.claim(["c1"], "dan", [{"ann"}], overlap=2, seconds=60) == ["c1"], "ann decided and holds: one voice"
-    assert store.claim(["c1"], "eve", [{"ann", "bob"}], overlap=3, seconds=60) == []
-    assert store.claim([], "bob", [], overlap=1, seconds=60) == []
+    assert store.claim(["c1"], "dan", [{"ann"}], [2], seconds=60) == ["c1"], "ann decided and holds: one voice"
+    assert store.claim(["c1"], "eve", [{"ann", "bob"}], [3], seconds=60) == []
+    assert store.claim([], "bob", [], [], seconds=60) == []
 
 
 def test_a_database_opened_again_and_by_several_at_once_is_one(url: str) -> None:

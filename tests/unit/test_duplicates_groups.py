@@ -1,4 +1,4 @@
-"""Copies of pictures: exact, near, mirrored; blank and strange ones."""
+"""Copies of pictures: exact, near, mirrored, cropped otherwise."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from audit.duplicates import (
     exact_groups,
     group_column,
+    moved_pairs,
     near_groups,
-    outliers,
     similar_pairs,
     thumbnail,
 )
@@ -105,6 +105,21 @@ def test_exact_copies_join_near_ones_and_a_mirrored_mirror_is_near() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_copy_cropped_otherwise_is_named_by_embeddings_and_decided_by_looks(mirrored: bool) -> None:
+    wide = [scene(i, 56) for i in range(30)]
+    moved = wide[0][7:55, 1:49]
+    pictures = [picture[4:52, 4:52] for picture in wide] + [moved[:, ::-1] if mirrored else moved]
+    thumbnails = np.stack([thumbnail(picture) for picture in pictures])
+    embeddings = np.random.default_rng(0).normal(size=(31, 300))
+    embeddings[30] = embeddings[0] * 1.01
+    embeddings[2] = embeddings[1]
+    assert similar_pairs(thumbnails).empty, "its thumbnail is another"
+    found = moved_pairs(thumbnails, embeddings)
+    assert found[["a", "b", "mirrored"]].to_numpy().tolist() == [[0, 30, mirrored]]
+    assert moved_pairs(thumbnails[:0], embeddings[:0]).empty and moved_pairs(thumbnails[:3], embeddings[:3]).empty
+
+
 def test_without_pairs_near_groups_are_the_exact_ones() -> None:
     samples = table(["a", "b", "a", None, "c", "b"], ["sad", "sad", "fear", "sad", "sad", "sad"])
     alone = np.stack([thumbnail(scene(i)) for i in range(6)])
@@ -149,24 +164,3 @@ def test_among_very_many_the_hash_finds_the_same_copies(monkeypatch: pytest.Monk
     assert len(whole) == 20 and whole["mirrored"].sum() == 10
     monkeypatch.setattr("audit.duplicates.ALL_PAIRS", 1)
     pd.testing.assert_frame_equal(similar_pairs(thumbnails), whole)
-
-
-def test_blank_and_far_pictures_come_first() -> None:
-    rng = np.random.default_rng(0)
-    embeddings = np.ones(8) + rng.normal(0, 0.1, (60, 8))
-    embeddings[7] = -embeddings[7]
-    contrast = np.full(60, 40.0)
-    contrast[3], contrast[4] = 0.5, np.nan
-    score = outliers(contrast, embeddings)
-    assert score[3] == 1
-    assert np.isnan(score[4])
-    assert np.nanargmax(np.delete(score, 3)) == 6, "row 7, the far one, is the strangest after the blank one"
-    assert np.nanmin(score) >= 0
-    assert outliers(contrast)[[0, 3]].tolist() == [0, 1]
-
-
-def test_a_picture_is_not_its_own_neighbour_among_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(1)
-    embeddings = np.vstack([np.ones((30, 4)) + rng.normal(0, 0.05, (30, 4)), [[-1, 1, -1, 1]]])
-    monkeypatch.setattr("audit.duplicates.REFERENCES", 12)
-    assert int(np.argmax(outliers(np.full(31, 40.0), embeddings))) == 30

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
-from audit.review.learning import ClassRate, Learner
+from audit.review.learning import LabelRate, Learner
 
 CLASSES = ("fear", "happy", "sad")
 
@@ -50,7 +50,7 @@ def test_two_hundred_random_decisions_sharpen_the_ranking(seed: int) -> None:
     assert after > before + 0.08
     assert learned.errors_left[1] <= wrong[rest].sum() <= learned.errors_left[2]
     for rate in learned.rates:
-        assert rate.low - 0.03 <= wrong[labels == rate.label].mean() <= rate.high + 0.03
+        assert rate.low - 0.03 <= wrong[labels == rate.name].mean() <= rate.high + 0.03
 
 
 def test_looking_at_the_doubtful_first_misleads_no_one() -> None:
@@ -58,7 +58,7 @@ def test_looking_at_the_doubtful_first_misleads_no_one() -> None:
     outcome = np.full(3000, np.nan)
     first = np.argsort(-score)[:400]
     outcome[first] = wrong[first]
-    rates = {rate.label: rate for rate in learner(score, labels).learn(outcome).rates}
+    rates = {rate.name: rate for rate in learner(score, labels).learn(outcome).rates}
     truth = {name: wrong[labels == name].mean() for name in CLASSES}
     found = {name: wrong[first][labels[first] == name].mean() for name in CLASSES}
     assert found["sad"] > truth["sad"] + 0.2, "what was looked at is worse than the rest"
@@ -75,7 +75,14 @@ def test_a_group_whose_labels_are_worse_is_learnt() -> None:
     labels = np.full(2000, "sad", dtype=object)
     outcome = np.full(2000, np.nan)
     outcome[:400] = wrong[:400]
-    after = learner(score, labels, groups).learn(outcome).score
+    learned = learner(score, labels, groups).learn(outcome)
+    after = learned.score
+    told = {(rate.attribute, rate.name): rate for rate in learned.groups}
+    for group in ("dark", "bright"):
+        truth = wrong[(groups["light"] == group).to_numpy()].mean()
+        assert told["light", group].low - 0.03 <= truth <= told["light", group].high + 0.03
+    assert [line for line in learned.sentences if "light is dark hold in about 3 of 10" in line]
+    assert learned.overall == pytest.approx(wrong.mean(), abs=0.05)
     assert (
         after[(groups["light"] == "dark").to_numpy()].mean()
         > after[(groups["light"] == "bright").to_numpy()].mean() + 0.2
@@ -103,12 +110,12 @@ def test_when_all_is_decided_nothing_is_left() -> None:
     ("rate", "words"), [(0.8, "about 2 of 10 cases"), (0.99, "hardly any case"), (0.01, "nearly all cases")]
 )
 def test_a_rate_reads_as_a_sentence(rate: float, words: str) -> None:
-    assert words in ClassRate("fear", 100, 12, 9, rate, 0, 1).sentence
-    assert ClassRate("fear", 100, 12, 9, rate, 0, 1).sentence.startswith("labels `fear` hold in")
+    assert words in LabelRate("fear", 100, 12, 9, rate, 0, 1).sentence
+    assert LabelRate("fear", 100, 12, 9, rate, 0, 1).sentence.startswith("labels `fear` hold in")
 
 
 def test_a_class_without_labels_has_no_rate_to_speak_of() -> None:
     score, labels, _ = planted(30, 0)
     labels[labels == "happy"] = "sad"
-    rates = {rate.label: rate for rate in learner(score, labels).learn(np.full(30, np.nan)).rates}
+    rates = {rate.name: rate for rate in learner(score, labels).learn(np.full(30, np.nan)).rates}
     assert (rates["happy"].total, rates["happy"].low, rates["happy"].high) == (0, 0.0, 1.0)
