@@ -14,7 +14,7 @@ A policy is a TOML file; every table and field is optional, unknown ones are err
     standardised_accuracy = 0.50
     [gaps]                        # the largest allowed absolute difference to the reference group
     judge = "far"
-    attributes = ["apparent_gender"]          # those audited, unless named
+    attributes = ["apparent_gender"]          # those audited, unless named; "gender x race" is an intersection
     accuracy = 0.10
     standardised_accuracy = 0.08
     recall = 0.20
@@ -62,6 +62,8 @@ from faces.errors import InputError
 Share = Annotated[float, Field(ge=0, le=1)]
 Judge = Literal["near", "far", "estimate"]
 HOLDS, SHORT, UNCHECKED = "holds", "falls short", "could not be checked"
+OF_INTERSECTIONS = ("accuracy", "standardised_accuracy", "recall")
+"""Gaps that are measured for intersections too."""
 EXIT = {HOLDS: 0, SHORT: 1, UNCHECKED: 2}
 
 
@@ -208,7 +210,7 @@ def load_policy(path: Path | str) -> Policy:
         field = ".".join(str(part) for part in first["loc"]) or "as a whole"
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"The policy {path}, {field}: {message}; see the list of fields in the documentation."
+            f"The policy {path}, {field}: {message}; docs/reports.md lists its fields under Gate."
         ) from None
     except ValueError as error:
         raise InputError(f"The policy {path} is no TOML ({error}); correct it there.") from None
@@ -265,9 +267,10 @@ def _group_floors(run: AuditRun, policy: Policy) -> Iterator[Rule]:
         limit = getattr(floors, metric)
         if limit is None:
             continue
-        for row in _rows(run, "groups", floors.attributes, policy).to_dict("records"):
-            if row["too_small"]:
-                continue
+        wanted = _wanted(run, floors.attributes)
+        rows = _rows(run, "groups", wanted)
+        yield from _unjudged("group floors", metric, rows[~rows["too_small"]], wanted)
+        for row in rows[~rows["too_small"]].to_dict("records"):
             name = f"{metric.replace('_', ' ')} of {of_group(row['attribute'], row['group'])}"
             yield at_least("group floors", name, limit, tuple(row[column] for column in names), judge, row["reason"])
 
@@ -278,22 +281,38 @@ def _gaps(run: AuditRun, policy: Policy) -> Iterator[Rule]:
     if not limits:
         return
     groups = run.table("groups")
-    small = set(zip(*(groups.loc[groups["too_small"], name] for name in ("attribute", "group")), strict=True))
-    rows = _rows(run, "disparities", gaps.attributes, policy)
+    small = pd.MultiIndex.from_frame(groups.loc[groups["too_small"], ["attribute", "group"]])
+    wanted = _wanted(run, gaps.attributes)
+    rows = _rows(run, "disparities", wanted)
+    for side in ("group", "reference"):
+        rows = rows[~pd.MultiIndex.from_frame(rows[["attribute", side]]).isin(small)]
     for metric, limit in limits.items():
-        for row in rows[rows["metric"] == metric].to_dict("records"):
-            if (row["attribute"], row["group"]) in small or (row["attribute"], row["reference"]) in small:
-                continue
+        judged = rows[rows["metric"] == metric]
+        yield from _unjudged("gaps", metric, judged, wanted)
+        for row in judged.to_dict("records"):
             what = metric.replace("_", " ") + (f" of {row['class']}" if isinstance(row["class"], str) else "")
             sides = (of_group(row["attribute"], row[side]) for side in ("group", "reference"))
             ends = (row["difference"], row["difference_low"], row["difference_high"])
             yield at_most("gaps", f"gap in {what}: {' against '.join(sides)}", limit, absolute(*ends), judge)
 
 
-def _rows(run: AuditRun, table: str, attributes: tuple[str, ...] | None, policy: Policy) -> pd.DataFrame:
-    """Rows of the attributes asked for. Raises InputError where the run has none of them."""
-    frame = run.table(table)
-    wanted = run.attributes if attributes is None else attributes
+def _unjudged(part: str, metric: str, rows: pd.DataFrame, attributes: tuple[str, ...]) -> Iterator[Rule]:
+    """What was asked of an attribute of which nothing could be judged: never a pass."""
+    for attribute in attributes:
+        if attribute in set(rows["attribute"]):
+            continue
+        why = (
+            "not measured for intersections"
+            if CROSS in attribute and metric not in OF_INTERSECTIONS
+            else "too few images"
+        )
+        name = f"{metric.replace('_', ' ')} by {attribute.replace('_', ' ')}"
+        yield Rule(part, name, "every group large enough", UNCHECKED, reason=why)
+
+
+def _wanted(run: AuditRun, attributes: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The attributes asked for, `` x `` standing for the cross. Raises InputError where the run has none of them."""
+    wanted = run.attributes if attributes is None else tuple(name.replace(" x ", CROSS) for name in attributes)
     unknown = [name for name in wanted if name not in set(run.table("groups")["attribute"])]
     if unknown or not wanted:
         known = ", ".join(run.attributes) or "none"
@@ -301,7 +320,12 @@ def _rows(run: AuditRun, table: str, attributes: tuple[str, ...] | None, policy:
         raise InputError(
             f"The policy asks for {name}, and the attributes of {run.name} are: {known}; correct the policy."
         )
-    return frame[frame["attribute"].isin(wanted)]
+    return wanted
+
+
+def _rows(run: AuditRun, table: str, attributes: tuple[str, ...]) -> pd.DataFrame:
+    frame = run.table(table)
+    return frame[frame["attribute"].isin(attributes)]
 
 
 def _calibration(run: AuditRun, policy: Policy) -> Iterator[Rule]:
@@ -341,7 +365,9 @@ def _drop(what: str, row: dict, limit: float, judge: Judge) -> Rule:
 
 
 def _growth(comparison: Comparison, limit: float) -> Iterator[Rule]:
-    single = ~comparison.gaps["attribute"].str.contains(CROSS, regex=False)
+    single = ~comparison.gaps["attribute"].astype(str).str.contains(CROSS, regex=False)
+    if not single.any():
+        yield Rule("baseline", "growth of gaps", f"at most {limit:.1%}", UNCHECKED, reason="no groups to compare")
     for row in comparison.gaps[single].to_dict("records"):
         before, now = abs(row["standardised_gap_a"]), abs(row["standardised_gap_b"])
         sides = (of_group(row["attribute"], row[side]) for side in ("group", "reference"))

@@ -87,7 +87,7 @@ def body(view: View) -> Component:
     return html.Div(
         [
             forest(chosen),
-            by_class(view, chosen.attribute),
+            by_class(chosen),
             differences(chosen),
             further.parts_of_gaps(chosen),
             further.other_views(chosen),
@@ -149,20 +149,22 @@ def _standardised(row: dict) -> Child:
     return html.Abbr(f"{value} *", title=f"without {', '.join(left_out)}: under 5 images") if left_out else value
 
 
-def by_class(view: View, attribute: str) -> Component:
+def by_class(chosen: Chosen) -> Component:
     """One metric by class and group."""
     from reports import figures
 
+    view, attribute = chosen.view, chosen.attribute
     metric = view.query.choice("metric", tuple(name for name, _ in METRICS), "recall")
     frame = rows(view, "class_groups", attribute)
-    figure = figures.class_by_group(frame, metric, theme=view.theme)
+    figure = figures.class_by_group(frame, metric, chosen.minimum, theme=view.theme)
     for trace in figure.select_traces(selector={"type": "heatmap"}):
         trace.customdata = [[{"attribute": attribute, **cell} for cell in row] for row in trace.customdata]
     title = dict(METRICS)[metric]
     return shell.section(
         f"{title[0].upper()}{title[1:]} of each class",
         graph("class_by_group", figure, "/saliency", f"{title} by class and group"),
-        note="A cell leads to its images.",
+        note="A cell leads to its images. Groups too small to judge, and shares of under 5 images, are numbers without "
+        "colour.",
     )
 
 

@@ -10,6 +10,8 @@ from reports import figures
 from reports.document import Block, Chapter, Figure, Paragraph, table
 from reports.words import percent, spaced, span, whole
 
+MEASURED = ("accuracy", "mean_confidence", "ece", "ece_debiased")
+
 
 def chapter(run: AuditRun) -> Chapter:
     """Reliability of the whole set, and calibration error by group."""
@@ -46,8 +48,8 @@ def _by_group(rows: list[dict]) -> Block:
         "Confidence and calibration error by group",
         ["attribute", "group", "#images", "#accuracy", "#mean confidence", "#calibration error", "#debiased"],
         [
-            [spaced(row["attribute"]), row["group"], whole(row["n"]), percent(row["accuracy"]),
-             percent(row["mean_confidence"]), percent(row["ece"]), percent(row["ece_debiased"])]
+            [spaced(row["attribute"]), row["group"], whole(row["n"]),
+             *(["too small"] * 4 if row["too_small"] else [percent(row[name]) for name in MEASURED])]
             for row in rows
         ],
     )  # fmt: skip

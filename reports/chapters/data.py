@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from audit.counts import Counts, natural
 from audit.representation import Representation, Stereotype, local_stereotypes, representation, stereotype
 from audit.run import AuditRun
+from audit.standardise import MIN_IMAGES
 from faces.dataset import OK
 from reports import figures
 from reports.document import Block, Chapter, Figure, Heading, Paragraph, Table, table
@@ -80,10 +81,7 @@ def _bias(by_attribute: dict[str, Counts]) -> list[Block]:
     """Whom the data shows how evenly, and how far groups and labels go together."""
     present = [representation(name, counts.sizes) for name, counts in by_attribute.items()]
     together = [stereotype(name, counts.labelled) for name, counts in by_attribute.items()]
-    local = pd.concat(
-        [local_stereotypes(name, one.groups, one.classes, one.labelled) for name, one in by_attribute.items()],
-        ignore_index=True,
-    )
+    local = pd.concat([_local(name, counts) for name, counts in by_attribute.items()], ignore_index=True)
     return [
         Heading("who is shown, and with which label"),
         Paragraph(
@@ -95,6 +93,17 @@ def _bias(by_attribute: dict[str, Counts]) -> list[Block]:
         _stereotypes(together),
         _ties(local),
     ]
+
+
+def _local(attribute: str, counts: Counts) -> pd.DataFrame:
+    """Ties of groups and labels of which chance would give enough images to tell."""
+    n = counts.labelled
+    by_chance = n.sum(axis=1, keepdims=True) * n.sum(axis=0) / max(counts.n, 1)
+    expected = pd.DataFrame(by_chance, list(counts.groups), list(counts.classes))
+    local = local_stereotypes(attribute, counts.groups, counts.classes, n)
+    pairs = zip(local["group"], local["class"], strict=True)
+    enough = [bool(expected.at[group, label] >= MIN_IMAGES) for group, label in pairs]
+    return local[pd.Series(enough, index=local.index, dtype=bool)]
 
 
 def _representation(present: list[Representation]) -> Table:
@@ -135,8 +144,9 @@ def _ties(local: pd.DataFrame) -> Table:
     ]  # fmt: skip
     heads = ["attribute", "group", "label", "#pointwise information", "#Ducher's Z", "#Lewontin's D"]
     note = (
-        "Above 0: together more often than by chance, below 0: less often. Pointwise information is normalised, -1 "
-        "never to 1 always together; Lewontin's D is the excess of the joint share. `facevalue inspect --json` has all."
+        f"Of pairs that chance would give {MIN_IMAGES} images or more; `facevalue inspect --json` has all. Above 0: "
+        "together more often than by chance, below 0: less often. Pointwise information is normalised, -1 never to 1 "
+        "always together; Lewontin's D is the excess of the joint share."
     )
     return table("The strongest ties of a group and a label", heads, rows, note)
 

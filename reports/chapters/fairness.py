@@ -11,6 +11,7 @@ from audit.counts import CROSS, Counts, natural
 from audit.family import ALPHA, CELL, WIDEST
 from audit.run import AuditRun
 from audit.sentences import of_group
+from audit.standardise import MIN_IMAGES
 from reports import figures
 from reports.chapters import remedies, selection, views
 from reports.chapters.confusions import WIDEST_TABLE
@@ -128,7 +129,7 @@ def _attribute(
         Figure(
             f"recall_{attribute}",
             f"Recall of each class by {name}",
-            partial(figures.class_by_group, by_class, "recall"),
+            partial(figures.class_by_group, by_class, "recall", run.result("fairness")["min_group"]),
         ),
     ]
     return blocks
@@ -275,11 +276,14 @@ def _recall_table(counts: Counts, name: str) -> Table:
         for g, group in enumerate(counts.groups)
     ]
     heads = ["group", *(f"#{name}" for name in counts.classes)]
-    return table(f"Recall of each class by {name}: share, and images recognised of images labelled", heads, rows)
+    note = f"Of under {MIN_IMAGES} images no share is given."
+    return table(f"Recall of each class by {name}: share, and images recognised of images labelled", heads, rows, note)
 
 
 def _share(value: float, right: int, of: int) -> str:
-    return f"{percent(value)} ({whole(right)}/{whole(of)})" if of else "no images"
+    if of < MIN_IMAGES:
+        return f"{whole(right)}/{whole(of)}" if of else "no images"
+    return f"{percent(value)} ({whole(right)}/{whole(of)})"
 
 
 def _intersections(run: AuditRun) -> list[Block]:
@@ -313,9 +317,19 @@ def _weak_slices(run: AuditRun) -> list[Block]:
 def _further(groups: pd.DataFrame, name: str) -> Table:
     columns = [key for key in FURTHER if key in groups and groups[key].notna().any()]
     rows = [
-        [row["group"], whole(row["n"]), *(percent(row[key]) for key in columns)] for row in groups.to_dict("records")
+        [row["group"], whole(row["n"]), *(_further_cell(row, key) for key in columns)]
+        for row in groups.to_dict("records")
     ]
-    return table(f"Further metrics by {name}", ["group", "#images", *(f"#{FURTHER[key]}" for key in columns)], rows)
+    heads = ["group", "#images", *(f"#{FURTHER[key]}" for key in columns)]
+    note = "With its 95% interval where one is known. Of groups too small to judge no figure is given."
+    return table(f"Further metrics by {name}", heads, rows, note)
+
+
+def _further_cell(row: dict, key: str) -> str:
+    if row["too_small"]:
+        return "too small"
+    limits = f" ({span(row[f'{key}_low'], row[f'{key}_high'])})" if f"{key}_low" in row else ""
+    return f"{percent(row[key])}{limits}"
 
 
 def _odds_table(pairs: pd.DataFrame, name: str, classes: tuple[str, ...]) -> Table:
@@ -351,6 +365,7 @@ def _size(row: pd.Series) -> str:
 def appendix(run: AuditRun) -> list[Block]:
     """Every intersection's groups, and the selection rates by group."""
     groups, classes, pairs = (run.table(name) for name in ("groups", "class_groups", "disparities"))
+    least = run.result("fairness")["min_group"]
     blocks: list[Block] = []
     for attribute in run.attributes:
         part = classes[classes["attribute"] == attribute]
@@ -363,7 +378,7 @@ def appendix(run: AuditRun) -> list[Block]:
             Figure(
                 f"{metric}_{attribute}",
                 f"{spaced(metric).capitalize()} by {spaced(attribute)}: {meaning}",
-                partial(figures.class_by_group, part, metric),
+                partial(figures.class_by_group, part, metric, least),
             )
             for metric, meaning in RATES.items()
         ]

@@ -87,11 +87,12 @@ def reliability_by_group(frame: pd.DataFrame, theme: str = "light") -> go.Figure
         whole_panel = reliability(frame[frame["group"] == name], theme).to_dict()["data"]
         for trace in whole_panel:
             trace |= {"xaxis": f"x{at}", "yaxis": f"y{at}", "showlegend": False}
+            trace.get("marker", {})["size"] = 5
         traces += whole_panel
         left, top = column / COLUMNS, 1 - line / rows
         axis = {"range": [0, 1.02], "tickformat": ".0%", "tickvals": [0, 0.5, 1], "zeroline": False,
                 "gridcolor": look.grid, "linecolor": look.grid}  # fmt: skip
-        right, foot = left + 1 / COLUMNS - 0.06, top - 1 / rows + 0.32 / rows
+        right, foot = left + 1 / COLUMNS - 0.08, top - 1 / rows + 0.3 / rows
         axes[f"xaxis{at}"] = {**axis, "domain": [left, right], "anchor": f"y{at}"}
         axes[f"yaxis{at}"] = {**axis, "domain": [foot, top - 0.06 / rows], "anchor": f"x{at}"}
         text = f"{shown(name, 34)} (n = {whole(size[name])})"

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from audit.fairness import MIN_GROUP
 from audit.selection import FOUR_FIFTHS
+from audit.standardise import MIN_IMAGES
 from reports.figures.heat import heat
 from reports.figures.theme import (
     ROW,
@@ -151,12 +153,15 @@ def _span(values: pd.DataFrame, also: float | None = None) -> list[float]:
     return [float(max(-0.01, numbers.min() - room)), float(min(1.01, numbers.max() + room))]
 
 
-def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "light") -> go.Figure:
+def class_by_group(
+    frame: pd.DataFrame, metric: str = "recall", least: int = MIN_GROUP, theme: str = "light"
+) -> go.Figure:
     """Heat map of one metric by group (rows) and class (columns).
 
     ``frame`` is that of ``audit.fairness.class_figures``: group, class, ``METRIC``, ``METRIC_n`` (the images it is a
-    share of), ``METRIC_low``, ``METRIC_high``. Cells without images stay empty. A click gives ``x`` class and ``y``
-    group.
+    share of), ``METRIC_low``, ``METRIC_high``, selection_rate_n (the group's images). Groups under ``least`` images,
+    and shares of under MIN_IMAGES, have numbers of images and no colour: one of one is no 100%. A click gives ``x``
+    class and ``y`` group.
     """
     if frame.empty:
         return empty(NO_GROUPS, theme)
@@ -164,17 +169,23 @@ def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "li
     groups, classes = (frame[name].astype(str).drop_duplicates().tolist() for name in ("group", "class"))
     cells = {(row["group"], row["class"]): row for row in frame.astype({"group": str, "class": str}).to_dict("records")}
     table = [[cells.get((group, name)) for name in classes] for group in groups]
+    values = [[_judged(cell, metric, least) for cell in row] for row in table]
+    size = frame.astype({"group": str}).drop_duplicates("group").set_index("group")["selection_rate_n"]
+    labels = [
+        f"{shown(group)} (n = {whole(size[group])}{', too small' if size[group] < least else ''})" for group in groups
+    ]
+    widest = max((value for row in values for value in row if value is not None), default=0.0)
     traces = heat(
         look,
         columns=classes,
         rows=groups,
-        values=[[_number(cell, metric) for cell in row] for row in table],
-        text=[[percent(_number(cell, metric), 0) for cell in row] for row in table],
+        values=values,
+        text=[[_cell_text(cell, metric, least) for cell in row] for row in table],
         hover=[[_class_text(g, c, metric, cells.get((g, c))) for c in classes] for g in groups],
         customdata=[[{"group": group, "label": name} for name in classes] for group in groups],
         title=spaced(metric),
         tickformat=".0%",
-        span=(0, 1 if metric in ("recall", "precision") else max(0.05, float(frame[metric].max()))),
+        span=(0, 1 if metric in ("recall", "precision") else max(0.05, widest)),
     )
     return drawn(
         look,
@@ -182,8 +193,21 @@ def class_by_group(frame: pd.DataFrame, metric: str = "recall", theme: str = "li
         height=120 + 40 * len(groups),
         meta={"figure": "class_by_group", "metric": metric},
         xaxis={**category_axis(classes), "showgrid": False, "side": "top"},
-        yaxis={**category_axis(groups), "showgrid": False, "autorange": "reversed"},
+        yaxis={**category_axis(groups, labels), "showgrid": False, "autorange": "reversed"},
     )
+
+
+def _judged(cell: dict | None, metric: str, least: int) -> float | None:
+    """The share of a cell; None where there are too few images to judge it."""
+    few = cell is None or cell["selection_rate_n"] < least or cell[f"{metric}_n"] < MIN_IMAGES
+    return None if few else _number(cell, metric)
+
+
+def _cell_text(cell: dict | None, metric: str, least: int) -> str:
+    value = _judged(cell, metric, least)
+    if cell is None or value is not None or not cell[f"{metric}_n"]:
+        return percent(value, 0)
+    return f"{round(cell[metric] * cell[f'{metric}_n'])}/{whole(cell[f'{metric}_n'])}"
 
 
 def _number(cell: dict | None, metric: str) -> float | None:

@@ -261,7 +261,7 @@ def test_the_data_itself_is_measured_as_by_inspect(run: AuditRun) -> None:
     assert own[1:3] == (str(found.richness), f"{found.shannon:.3f}")
     tied = next(row for row in tables["How far groups and labels go together"].rows if row[0] == own[0])
     assert tied[1] == f"{stereotype(attribute, counts.labelled).cramers_v:.3f}"
-    assert len(tables["The strongest ties of a group and a label"].rows) == 10
+    assert 0 < len(tables["The strongest ties of a group and a label"].rows) <= 10
 
 
 def test_faces_are_shown_when_asked(run: AuditRun, tmp_path: Path) -> None:

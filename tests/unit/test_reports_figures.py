@@ -272,3 +272,18 @@ def test_the_reliability_of_many_groups_has_a_panel_each_and_of_more_the_largest
         assert len(curves) == (panels or groups)
         assert len({trace.xaxis for trace in curves}) == (panels or 1)
     assert notes[0].text.startswith("2 ")
+
+
+def test_groups_too_small_and_shares_of_few_images_have_numbers_and_no_colour(coded: Coded) -> None:
+    frame = fairness.class_figures(coded.counts(("group",)))
+    size = frame.drop_duplicates("group").set_index("group")["selection_rate_n"]
+    cells, text = figures.class_by_group(frame, "recall").data
+    values = dict(zip(cells.y, cells.z, strict=True))
+    words = {(y, x): told for y, x, told in zip(text.y, text.x, text.text, strict=True)}
+    for row in frame.to_dict("records"):
+        value = values[row["group"]][list(cells.x).index(row["class"])]
+        if size[row["group"]] >= fairness.MIN_GROUP and row["recall_n"] >= 5:
+            assert value == pytest.approx(row["recall"])
+        else:
+            assert value is None and words[row["group"], row["class"]].endswith(f"/{row['recall_n']}")
+    assert size[ODD] < fairness.MIN_GROUP <= size["man"]
