@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -16,6 +17,9 @@ from faces.errors import InputError
 if TYPE_CHECKING:
     from audit.review.service import ReviewService
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What the system says of a disk rather than of a file."""
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -28,7 +32,7 @@ review = typer.Typer(no_args_is_help=True, help="Label decisions: what is queued
 app.add_typer(review, name="review")
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip/.tar, FER-2013 CSV, or manifest CSV/Parquet.")]
-MODEL_HELP = "Checkpoint folder, model file, timm:NAME@weights or factory:FILE.py:FUNCTION@weights."
+MODEL_HELP = "Checkpoint folder, model file, timm:NAME@FILE or factory:FILE.py:NAME@FILE."
 Model = Annotated[str | None, typer.Option(metavar="MODEL", help=MODEL_HELP)]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
@@ -48,7 +52,7 @@ Numbers = Annotated[
 Input = Annotated[str | None, typer.Option("--input", metavar="64x64,gray,-1..1", help="The model's input.")]
 CamLayer = Annotated[str | None, typer.Option(metavar="NAME", help="The layer the saliency maps are taken from.")]
 Pickle = Annotated[
-    bool, typer.Option(help="Allow the model file to run code while it loads: only for files you trust.")
+    bool, typer.Option("--allow-pickle", help="Let the model file run code as it loads: only where you trust it.")
 ]
 
 
@@ -244,7 +248,7 @@ def audit(
     ] = None,
     allow_pickle: Pickle = False,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Audit only N images, evenly over the data.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
 ) -> None:
     """Audit a classifier on labelled faces, or a table of its predictions, and write a run folder."""
     from audit.terms import read_label_mix, read_references
@@ -390,7 +394,7 @@ def explain(
     picture: Annotated[str, typer.Argument(metavar="IMAGE|URL", help="A picture file, or a public http(s) address.")],
     model: Annotated[str, typer.Option(metavar="MODEL", help=MODEL_HELP)],
     out: Annotated[Path, typer.Option(metavar="PNG", help="Picture to write; nothing else is kept.")],
-    crop: Annotated[bool, typer.Option(help="Find the faces in it, or take it whole as one face.")] = True,
+    no_crop: Annotated[bool, typer.Option("--no-crop", help="Take the picture whole as one face.")] = False,
     classes: Classes = None,
     model_input: Input = None,
     cam_layer: CamLayer = None,
@@ -401,7 +405,7 @@ def explain(
     from models.load import load_classifier
 
     classifier = load_classifier(model, classes, model_input, cam_layer, allow_pickle=allow_pickle)
-    for number, face in enumerate(explain_picture(picture, classifier, out, crop), 1):
+    for number, face in enumerate(explain_picture(picture, classifier, out, not no_crop), 1):
         print(f"face {number}: {classifier.labels.names[face.predicted]} {face.probabilities[face.predicted]:.0%}")
     print(out)
 
@@ -495,12 +499,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if not error.filename:
+        if not error.filename and error.errno not in UNWRITABLE:
             raise
         reason = error.strerror or str(error)
-        refuse(
-            f"{error.filename} cannot be read or written ({reason}); check the path, the permission and the space left."
-        )
+        what = error.filename or "A file"
+        refuse(f"{what} cannot be read or written ({reason}); check the path, the permission and the space left.")
 
 
 def sentence_of(error: TyperException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,13 +62,26 @@ def explain(
         )
     explained = explain_faces(image, faces, classifier)
     panels = [Panel(item.pixels, item.probabilities, item.map, method(item.method).title) for item in explained]
-    path = Path(out)
+    _write(Path(out), draw(panels, classifier.labels.names, classifier.name, Path(str(image_or_url)).name))
+    return explained
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write the file whole or not at all."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; the name of a .png file was expected: add one.")
+    part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(draw(panels, classifier.labels.names, classifier.name, Path(str(image_or_url)).name))
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder; the name of a .png file was expected: add one.") from None
-    return explained
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}); a place with free space that you may write to was "
+            "expected: name one with --out."
+        ) from error
 
 
 def read_picture(image_or_url: str | Path) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,17 +86,29 @@ def audit_predictions(
     Terms.of(Coded.of(given.samples, given.labels, given.attributes), terms)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists already; a new or empty folder was expected: pass another --out, or remove it.")
-    out.mkdir(parents=True, exist_ok=True)
-    given.samples.to_parquet(out / "samples.parquet", index=False)
-    np.save(out / "probabilities.npy", given.probabilities)
     manifest = _manifest(path, out, given, seed, {name: value for name, value in terms.items() if value is not None})
     if label is not None:
         manifest["data"]["label"] = label
+    try:
+        _write(out, given, manifest, seed, started)
+    except OSError as error:
+        shutil.rmtree(out, ignore_errors=True)
+        raise InputError(
+            f"The audit cannot be written to {out} ({error.strerror or error}); a folder with free space that you may "
+            "write to was expected: make room or mend the permission, and try again."
+        ) from error
+    return AuditRun.open(out)
+
+
+def _write(out: Path, given: Predictions, manifest: dict, seed: int, started: float) -> None:
+    """The whole run folder, its manifest last."""
+    out.mkdir(parents=True, exist_ok=True)
+    given.samples.to_parquet(out / "samples.parquet", index=False)
+    np.save(out / "probabilities.npy", given.probabilities)
     analyse(out, manifest, seed)
     timing = {"inference_s": None, "pass_s": None, "total_s": time.perf_counter() - started}
     (out / "timing.json").write_text(as_json(timing))
     (out / "manifest.json").write_text(as_json(manifest))
-    return AuditRun.open(out)
 
 
 def read_predictions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,17 +96,28 @@ def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
             table = pd.read_parquet(path)
             table = table if rows is None else table.head(rows)
         else:
-            table = pd.read_csv(path, sep=_separator(path), encoding="utf-8-sig", low_memory=False, nrows=rows)
+            comma = _separator(path)
+            table = pd.read_csv(path, sep=comma, encoding="utf-8-sig", low_memory=False, nrows=rows)
+            first = pd.read_csv(path, sep=comma, encoding="utf-8-sig", header=None, nrows=1, dtype=str).iloc[0].dropna()
+            _no_name_twice(path, first)
     except (ValueError, OSError, UnicodeError) as error:
-        reason = " ".join(str(error).split())
+        reason = textwrap.shorten(str(error), 160, placeholder=" ...")
         raise InputError(
             f"The table {path} cannot be read ({reason}); a UTF-8 .csv with a header line, or a .parquet, was expected."
         ) from None
     table.columns = [str(name).strip() for name in table.columns]
-    repeated = table.columns[table.columns.duplicated()]
-    if len(repeated):
-        raise InputError(f"The table {path} has two columns {repeated[0]!r}; each name must stand once: rename one.")
+    _no_name_twice(path, table.columns.to_series())
     return table
+
+
+def _no_name_twice(path: Path, names: pd.Series) -> None:
+    """Raises InputError for a name that stands twice, which pandas would number on its own."""
+    stripped = names.str.strip()
+    repeated = stripped[stripped.duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"The table {path} has two columns {repeated.iloc[0]!r}; each name must stand once: rename one."
+        )
 
 
 def attribute_columns(table: pd.DataFrame) -> tuple[dict[str, pd.Series], tuple[str, ...], tuple[str, ...]]:

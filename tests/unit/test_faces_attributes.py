@@ -121,6 +121,15 @@ def test_a_file_name_that_stands_for_two_images_is_refused(tmp_path):
     assert list(joined.samples["sex"]) == [None, None, "m"]
 
 
+def test_a_column_named_twice_is_refused(tmp_path, data):
+    (tmp_path / "people.csv").write_text("image,age, age\ntest1.png,1,2\n")
+    with pytest.raises(InputError, match="two columns 'age'"):
+        join_metadata(data, tmp_path / "people.csv")
+    (tmp_path / "people.csv").write_text("image,age,age\ntest1.png,1,2\n")
+    with pytest.raises(InputError, match="two columns 'age'"):
+        join_metadata(data, tmp_path / "people.csv")
+
+
 def test_a_missing_sidecar_and_equal_repeated_rows(tmp_path, data):
     with pytest.raises(InputError, match="does not exist"):
         open_dataset(data.provenance.path, metadata=tmp_path / "none.csv")

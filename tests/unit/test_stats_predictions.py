@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -130,3 +132,14 @@ def test_a_parquet_table_of_probabilities_is_audited_like_its_csv(tmp_path) -> N
     table.to_parquet(tmp_path / "p.parquet", index=False)
     first, second = (audit_predictions(tmp_path / f"p.{kind}", tmp_path / kind) for kind in ("csv", "parquet"))
     assert np.array_equal(first.probabilities, second.probabilities)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_a_run(tmp_path, monkeypatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    predictions(20).to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(InputError, match=r"cannot be written to .*run \(No space left on device\)"):
+        audit_predictions(tmp_path / "table.csv", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
