@@ -23,9 +23,17 @@ from dashboard.selection import SHARE, neighbours_in_order
 from dashboard.state import View
 from faces.errors import InputError
 from reports import figures
+from reports.words import spaced
 
 PATH, TITLE, ICON = "/sample", "Sample", ""
 FIRST = ("label", "predicted", "confidence", "margin", "label_issue_score", "suggested", "status", "split")
+TITLES = {
+    "margin": "lead over runner-up",
+    "label_issue_score": "chance label is wrong",
+    "suggested": "suggested label",
+    "map_cluster": "map like those of",
+}
+"""What columns are called here, where their names say too little."""
 HIDDEN = ("content_id", "sample_id", "path", "row")
 
 
@@ -109,7 +117,9 @@ def evidence(view: View, sample: pd.Series, row: int) -> Component:
         *FIRST,
         *[name for name in sample.index if name not in (*FIRST, *HIDDEN) and not name.startswith(("votes_", SHARE))],
     ]
-    facts = [(name.replace("_", " "), text) for name in names if name in sample and (text := _fact(sample[name]))]
+    facts = [
+        (TITLES.get(name, spaced(name)), text) for name in names if name in sample and (text := _fact(sample[name]))
+    ]
     return html.Div(
         [
             shell.section("Probabilities", graph("sample-probabilities", figure)),
