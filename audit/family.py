@@ -64,10 +64,15 @@ def compare_groups(
     ]
     if not parts:
         return _nothing(coded, terms.mix)
-    frames = [pd.concat([part[at] for part in parts], ignore_index=True) for at in range(6)]
+    frames = [_joined([part[at] for part in parts]) for at in range(6)]
     disparities, ranges = adjust(frames[2], frames[3])
     used = dict(zip(frames[4]["attribute"], frames[4]["reference"], strict=True))
     return Comparisons(frames[0], frames[1], disparities, ranges, frames[4], frames[5], used)
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """One below the other; those without rows, whose columns have no type, are left out unless all are so."""
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
 
 def _one_attribute(

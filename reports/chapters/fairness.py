@@ -199,11 +199,16 @@ def cell_sentence(row: dict) -> str:
 def _groups_table(groups: pd.DataFrame, name: str) -> Table:
     heads = ["group", "#images", "#raw accuracy", "#95% interval", "#standardised", "#95% interval", "remark"]
     rows = [
-        [row["group"], whole(row["n"]), percent(row["accuracy"]), span(row["low"], row["high"]),
+        [row["group"], whole(row["n"]), _raw(row), span(row["low"], row["high"]),
          percent(row["standardised"]), span(row["standardised_low"], row["standardised_high"]), _remark(row)]
         for row in groups.to_dict("records")
     ]  # fmt: skip
     return table(f"Accuracy by {name}", heads, rows)
+
+
+def _raw(row: dict) -> str:
+    """Accuracy; of a group too small to judge its images, since one of one is no 100%."""
+    return f"{round(row['accuracy'] * row['n'])}/{whole(row['n'])}" if row["too_small"] else percent(row["accuracy"])
 
 
 def _remark(row: dict) -> str:
