@@ -217,7 +217,8 @@
   }
 
   function split(item) {
-    const who = item.ambiguous.map((judge) => ({ model: "the model is", votes: "the annotators are" })[judge]).join(" and ");
+    const judges = item.ambiguous.map((judge) => ({ model: "the model", votes: "the annotators" })[judge]);
+    const who = `${judges.join(" and ")} ${judges.join() === "the model" ? "is" : "are"}`;
     const where = item.ambiguous.includes("votes") ? " (their votes are below)" : "";
     return `Ambiguous: ${who} split${where}. Perhaps no single emotion; a soft label (L) can say so.`;
   }

@@ -236,8 +236,9 @@ def exports(view: View) -> list[Component]:
         html.Li(html.A(title, href=f"{address}/{name}?names=0", className="plain", download=name))
         for name, (_, title) in EXPORTS.items()
     ]
-    note = html.P("Reviewers' names are left out; `facevalue review export` can put them in.", className="note")
-    return [html.H3("Take away"), html.Ul(links, className="plain-list"), note]
+    names = ["Reviewers' names are left out; ", html.Code("facevalue review export"), " can put them in."]
+    note = html.P(names, className="note")
+    return [html.H3("Download"), html.Ul(links, className="plain-list"), note]
 
 
 def look_alikes(view: View) -> Component:
