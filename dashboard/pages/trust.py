@@ -33,7 +33,7 @@ def faithfulness(view: View) -> Component:
         return _missing(view, title)
     note = (
         "Pixels are put in and taken away in the map's order: a faithful map makes the probability rise sooner "
-        "and fall sooner. ROAD imputes what it takes away."
+        "and fall sooner. ROAD fills in what it takes away, so that the holes themselves tell nothing."
     )
     return shell.section(
         title,
