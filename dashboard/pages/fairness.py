@@ -17,7 +17,7 @@ from dashboard.groups import Chosen, attributes, audited_reference, rows, smalle
 from dashboard.pages import fairness_further as further
 from dashboard.query import Query
 from dashboard.state import View
-from reports.words import decimal, percent, probability, signed, signed_span, spaced, span, whole
+from reports.words import decimal, known, percent, probability, signed, signed_span, spaced, span, whole
 
 PATH, TITLE, ICON = "/fairness", "Fairness", "fairness"
 METRICS = (
@@ -180,7 +180,7 @@ def differences(chosen: Chosen) -> Component:
         Column("n_group", "Images", _sizes, number=True),
         Column("difference", "Difference", lambda row: signed(row["difference"]), number=True),
         Column("difference_low", "95% interval", _gap_span, number=True),
-        Column("ratio", "Ratio", lambda row: decimal(row["ratio"], 2), number=True),
+        Column("ratio", "Ratio (95% interval)", _ratio, number=True),
         Column("p_adjusted", "Adjusted p", lambda row: probability(row["p_adjusted"]), number=True),
     ]
     caption = f"Differences to {chosen.reference}, in points; images: group / reference"
@@ -212,6 +212,11 @@ def _gap_span(row: dict) -> str:
     return signed_span(row["difference_low"], row["difference_high"])
 
 
+def _ratio(row: dict) -> str:
+    limits = f"{decimal(row['ratio_low'], 2)} to {decimal(row['ratio_high'], 2)}"
+    return f"{decimal(row['ratio'], 2)} ({limits})" if known(row["ratio"]) else "–"
+
+
 def difference_figure(view: View, frame: pd.DataFrame) -> list[Component]:
     """The gaps in standardised accuracy of groups large enough, drawn."""
     from reports import figures
@@ -235,12 +240,13 @@ def difference_note(chosen: Chosen) -> str:
 def compared(chosen: Chosen) -> pd.DataFrame:
     """The differences to the chosen reference: the audit's own, or counted anew for another.
 
-    Metrics other than accuracy and the chosen one are left out unless the address asks for all.
+    Metrics other than accuracy and the chosen one are left out unless the address asks for all; what is too small to
+    judge stands last.
     """
     frame = chosen.disparities()
     metrics = {"accuracy", "standardised_accuracy", chosen.view.query.get("metric", "recall")}
     wanted = frame["metric"].isin(metrics) | (chosen.view.query.get("rows") == "all")
-    return frame[wanted].dropna(subset=["difference"])
+    return frame[wanted].dropna(subset=["difference"]).sort_values("too_small", kind="stable")
 
 
 def notes(view: View) -> Component:

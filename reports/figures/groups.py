@@ -26,6 +26,14 @@ from reports.figures.theme import (
 )
 from reports.words import decimal, interval, known, percent, probability, signed, signed_span, spaced, whole
 
+NAMES = {
+    "ece": "calibration error",
+    "ece_debiased": "calibration error, debiased",
+    "macro_f1": "macro F1",
+    "top2_accuracy": "top-2 accuracy",
+    "vote_agreement": "agreement with votes",
+}
+"""Metrics that are called otherwise than their columns."""
 NO_GROUPS = "No attribute of the people pictured is known."
 
 
@@ -68,21 +76,21 @@ def group_metric(frame: pd.DataFrame, metric: str, theme: str = "light") -> go.F
     ``frame`` is that of ``audit.fairness.group_figures``; ``METRIC_low`` and ``METRIC_high`` are drawn where they are.
     """
     if frame.empty or frame[metric].isna().all():
-        return empty(f"{spaced(metric).capitalize()} is not known for any group.", theme)
+        return empty(f"{NAMES.get(metric, spaced(metric)).capitalize()} is not known for any group.", theme)
     look = theme_named(theme)
-    columns = [metric, f"{metric}_low", f"{metric}_high"]
+    columns, name = [metric, f"{metric}_low", f"{metric}_high"], NAMES.get(metric, spaced(metric))
     values = frame.reindex(columns=[*frame.columns, *(name for name in columns if name not in frame)])
 
     def text(row: dict) -> str:
         bounds = f", {interval(row[columns[1]], row[columns[2]])}" if columns[1] in frame else ""
-        return f"{_group_head(row)}<br>{spaced(metric)} {percent(row[metric])}{bounds}"
+        return f"{_group_head(row)}<br>{name} {percent(row[metric])}{bounds}"
 
     return drawn(
         look,
-        [_dots(values, columns, spaced(metric), look.first, look.muted, "diamond", 0, text)],
+        [_dots(values, columns, name, look.first, look.muted, "diamond", 0, text)],
         height=90 + ROW * len(frame),
         meta={"figure": "group_metric", "metric": metric},
-        xaxis={"tickformat": ".0%", "zeroline": False, "range": _span(values[columns]), **title(spaced(metric))},
+        xaxis={"tickformat": ".0%", "zeroline": False, "range": _span(values[columns]), **title(name)},
         yaxis=row_axis(_group_labels(frame)),
         showlegend=False,
         margin={"l": 10, "r": 20, "t": 10, "b": 10},
