@@ -11,7 +11,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboard.components import controls, shell
-from dashboard.components.attributes import aria, data
+from dashboard.components.attributes import Child, aria, data
 from dashboard.components.gallery import pictures_notice
 from dashboard.reviewing import EXPORTS
 from dashboard.state import View
@@ -236,7 +236,7 @@ def exports(view: View) -> list[Component]:
         html.Li(html.A(title, href=f"{address}/{name}?names=0", className="plain", download=name))
         for name, (_, title) in EXPORTS.items()
     ]
-    names = ["Reviewers' names are left out; ", html.Code("facevalue review export"), " can put them in."]
+    names: list[Child] = ["Reviewers' names are left out; ", html.Code("facevalue review export"), " can put them in."]
     note = html.P(names, className="note")
     return [html.H3("Download"), html.Ul(links, className="plain-list"), note]
 
