@@ -46,7 +46,7 @@ def heat(
         "xgap": 1,
         "ygap": 1,
         "colorbar": {
-            "title": {"text": title, "side": "right"},
+            "title": {"text": title, "side": "top", "font": {"size": 13}},
             "tickformat": tickformat,
             "thickness": 14,
             "outlinewidth": 0,

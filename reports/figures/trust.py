@@ -101,7 +101,7 @@ def region_shares(
         {"type": "bar", "orientation": "h", "x": [float(v) for v in bars], "y": rows, "name": "share of the map",
          "marker": {"color": look.first}, "hovertext": hover, "hoverinfo": "text", "width": 0.62},
         {"type": "scatter", "mode": "markers", "x": [float(v) for v in even], "y": rows, "name": "an even map",
-         "marker": {"symbol": "line-ns", "size": 15, "line": {"width": 2.5, "color": look.muted}},
+         "marker": {"symbol": "line-ns", "size": 22, "line": {"width": 2.5, "color": look.second}},
          "hoverinfo": "skip"},
     ]  # fmt: skip
     if compared:
