@@ -154,7 +154,11 @@ def train(
     label_names: Annotated[
         str | None, typer.Option(metavar="a,b,..", help="Names of labels that are numbers, in order.")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a training that was stopped.")] = False,
+    devices: Annotated[int | None, typer.Option(metavar="N", help="GPUs that share every batch.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="32-true, bf16-mixed or 16-mixed (default: the recipe's).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
 ) -> None:
     """Train a classifier by a recipe and write a checkpoint folder."""
     from faces.emotions import LabelSet
@@ -164,7 +168,8 @@ def train(
     from training.search import search as search_recipe
 
     numbers = None if label_names is None else LabelSet.parse(label_names)
-    plan = load_recipe(recipe)
+    switches = {name: value for name, value in (("devices", devices), ("precision", precision)) if value is not None}
+    plan = load_recipe(recipe).told(switches)
     faces, *more = (open_dataset(one, numbers=numbers) for one in (data, *(also or ())))
     if search is None:
         fit(plan, faces, out, labels=labels, folds=folds, resume=resume, also=more)

@@ -20,7 +20,7 @@ from faces.pixels import decode
 
 FOUND, WHOLE, LIVE = "found", "whole", "live"
 """The faces in a picture; the picture itself as one face; the large faces in one frame of a camera."""
-LIVE_LONGEST, LIVE_SMALLEST = 256, 0.2
+LIVE_LONGEST, LIVE_SMALLEST = 192, 0.2
 """See faces.detect.find_faces: less work for a frame than a still deserves."""
 LARGEST_SHOWN = 1024
 """Pictures are sent back for display with at most so many pixels on the longer side."""

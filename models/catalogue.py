@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from faces.errors import InputError
@@ -20,6 +21,8 @@ OWN: dict[str, Callable[[int, int], networks.Pooled]] = {
     "separable": networks.separable,
 }
 SHIPPED = Path(__file__).parent / "weights"
+COMPARED_AT = 96
+"""Side of the images by which a network is compared with its pooled form."""
 TIMM_DOWNLOAD = "timm"
 """The value of ``pretrained`` that lets timm fetch the weights it publishes."""
 
@@ -39,43 +42,51 @@ def build(
     members: int = 1,
     size: int | None = None,
     mirrored: bool = False,
+    beside: Sequence[str] = (),
 ) -> nn.Module:
     """The network ``name`` with ``classes`` outputs (logits) for images of ``channels``, NCHW float32.
 
-    ``members`` above 1 makes one network of that many of ours (see models.networks.fused), ``mirrored`` one that looks
-    at every image both ways round (see models.networks.mirrored); ``size`` is the side of
-    the images, which timm's transformers must be built for.
+    ``members`` above 1 makes one network of that many (see models.networks.fused), ``beside`` names unlike networks to
+    fuse with it, and ``mirrored`` makes one that looks at every image both ways round (see models.networks.mirrored):
+    networks of ours, or timm's with a pooled linear head. ``size`` is the side of the images, which timm's
+    transformers must be built for.
 
     ``pretrained`` is a file (.safetensors, or .pt/.pth holding tensors alone) whose fitting tensors are taken, or
     ``"timm"`` for timm's own download. Raises InputError for a name nobody knows, with the nearest ones, and for a
     file that does not fit.
     """
+    if members > 1 or mirrored or beside:
+        parts = [pooled(one, classes, channels, size) for one in (*[name] * members, *beside)]
+        whole = networks.fused(parts) if len(parts) > 1 else parts[0]
+        return networks.mirrored(whole) if mirrored else whole
     if name not in OWN:
         _known_to_timm(name)
-        if members > 1 or mirrored:
-            require_own(name)
         network = _from_timm(name, classes, channels, pretrained == TIMM_DOWNLOAD, size)
     else:
         if pretrained == TIMM_DOWNLOAD:
             raise InputError(f"timm publishes no weights for the network {name!r}; give a weights file or none.")
-        network = _own(name, classes, channels, members, mirrored)
+        network = OWN[name](classes, channels)
     if pretrained and pretrained != TIMM_DOWNLOAD:
         take_weights(network, Path(pretrained))
     return network
 
 
-def require_own(name: str) -> None:
-    """Raises InputError where ``name`` is not ours: only ours can be fused or mirrored."""
-    if name not in OWN:
+def pooled(
+    name: str, classes: int, channels: int, size: int | None = None, pretrained: str | None = None
+) -> networks.Pooled:
+    """As :func:`build`, in the form that can be fused or mirrored.
+
+    Raises InputError for a timm network whose head is not the mean over places and one linear layer.
+    """
+    network = build(name, classes, channels, pretrained, size=size)
+    side = max(COMPARED_AT, size or 0)  # of one place alone a map would tell nothing
+    found = None if _of_one_size(name) else networks.as_pooled(network, torch.rand(2, channels, side, side))
+    if found is None:
         raise InputError(
-            f"Only networks of ours can be fused or mirrored, and {name!r} is timm's; name one of {', '.join(OWN)}."
+            f"The network {name!r} can be neither fused nor mirrored: a mean over places and one linear layer were "
+            f"expected at its end; name one of {', '.join(OWN)}, or timm's ResNets, DenseNets or EfficientNets."
         )
-
-
-def _own(name: str, classes: int, channels: int, members: int, mirrored: bool) -> nn.Module:
-    drawn = [OWN[name](classes, channels) for _ in range(members)]
-    network = networks.fused(drawn) if members > 1 else drawn[0]
-    return networks.mirrored(network) if mirrored else network
+    return found
 
 
 def take_weights(network: nn.Module, file: Path) -> int:
@@ -132,13 +143,18 @@ def _known_to_timm(name: str) -> None:
     )
 
 
+def _of_one_size(name: str) -> bool:
+    """Whether timm's network of that name is built for one image size."""
+    import timm
+
+    known = None if name in OWN else timm.get_pretrained_cfg(name)
+    return known is not None and bool(known.fixed_input_size)
+
+
 def _from_timm(name: str, classes: int, channels: int, download: bool, size: int | None) -> nn.Module:
     import timm
 
-    known = timm.get_pretrained_cfg(name)
-    fixed: dict[str, Any] = (
-        {"img_size": size} if size is not None and known is not None and known.fixed_input_size else {}
-    )
+    fixed: dict[str, Any] = {"img_size": size} if size is not None and _of_one_size(name) else {}
     try:
         return timm.create_model(name, pretrained=download, num_classes=classes, in_chans=channels, **fixed)
     except Exception as reason:  # a download or a builder may raise anything

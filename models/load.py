@@ -174,7 +174,7 @@ def _open_weights(path: Path, request: Request) -> Opened | Classifier:
 
     content = read_weights(path, request.allow_pickle, OwnModules(path.parent).unpickler())
     if isinstance(content, nn.Module):
-        return Opened(network=content.eval(), kind="torch", name=path.stem, path=path)
+        return Opened(network=content.float().eval(), kind="torch", name=path.stem, path=path)
     network = _own_network(content)
     if network is None:
         raise InputError(

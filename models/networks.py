@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -82,18 +83,24 @@ class Pooled(nn.Module):
 
 
 class Beside(nn.Module):
-    """Several feature networks on the same image, their channels side by side: (N, C1 + C2 + ..., h, w)."""
+    """Several feature networks on the same image, their channels side by side: (N, C1 + C2 + ..., h, w).
+
+    Maps of unlike sizes are brought to the smallest one that all of them divide, each place copied to several, which
+    leaves their means over places as they are.
+    """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([member(x) for member in self.members], dim=1)
+        maps = [member(x) for member in self.members]
+        size = [math.lcm(*(one.shape[axis] for one in maps)) for axis in (2, 3)]
+        return torch.cat([nn.functional.interpolate(one, size) for one in maps], dim=1)
 
 
 def fused(members: Sequence[Pooled]) -> Pooled:
-    """An ensemble as one network, whose logits are the mean of the members' logits.
+    """An ensemble as one network, whose logits are the mean of the members' logits; members may be unlike.
 
     Its map lies before the pooling as in any Pooled, so that a class activation map speaks for all members.
     """
@@ -110,6 +117,29 @@ def fused(members: Sequence[Pooled]) -> Pooled:
     return network
 
 
+def as_pooled(network: nn.Module, example: torch.Tensor) -> Pooled | None:
+    """A timm network whose head is the mean over places and one linear layer as a Pooled; None for any other.
+
+    ``example`` is an input batch by which the two are compared. The weights are shared, not copied.
+    """
+    head = getattr(network, "get_classifier", lambda: None)()
+    if isinstance(network, Pooled) or not isinstance(head, nn.Linear):
+        return network if isinstance(network, Pooled) else None
+    training, kept = network.training, head.weight.detach().clone()
+    with torch.no_grad():
+        head.weight.normal_()  # as drawn, many heads give next to nothing, which tells nothing apart
+        expected = network.eval()(example)
+        network.reset_classifier(0, "")  # type: ignore[operator]
+        whole = Pooled(network, head.in_features, head.out_features)
+        whole.classify = head
+        shape = network(example).shape
+        fits = len(shape) == 4 and shape[1] == head.in_features
+        found = whole.eval()(example) if fits else torch.zeros_like(expected)
+        alike = torch.allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+        head.weight.copy_(kept)
+    return whole.train(training) if alike else None
+
+
 class Mirrored(nn.Module):
     """Features of the image and of its mirror image, turned back and averaged: (N, C, h, w) as the features give.
 
@@ -121,6 +151,9 @@ class Mirrored(nn.Module):
         self.both = features
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) == 1 and not self.training:  # a live picture: one call takes a third less than two
+            one, other = self.both(torch.cat([x, x.flip(-1)])).split(1)
+            return (one + other.flip(-1)) / 2
         return (self.both(x) + self.both(x.flip(-1)).flip(-1)) / 2
 
 

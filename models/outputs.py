@@ -31,7 +31,8 @@ def output_of(network: nn.Module, preprocessing: Preprocessing, subject: str) ->
         if not within:
             raise InputError(
                 f"{subject} has one output that is no probability ({float(output.min()):.3g} was seen); one sigmoid or "
-                "two outputs were expected: add the sigmoid."
+                "two outputs were expected: save the model with the sigmoid, or add it in code and load that as "
+                "factory:FILE.py:FUNCTION@weights."
             )
         return 2, "sigmoid"
     sums_to_one = torch.allclose(output.sum(dim=1), torch.ones(len(output)), atol=1e-4)

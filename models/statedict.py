@@ -93,13 +93,15 @@ def fit(network: nn.Module, state: State, source: str) -> None:
     if missing:
         raise InputError(
             f"{source} lacks {len(missing)} of the network's {len(expected)} weights ({_some(missing)}); "
-            "name the network that the file was saved from."
+            "name the network that the file was saved from, or the code that builds it: "
+            "factory:FILE.py:FUNCTION@weights."
         )
     left_over = [name for name in state if name not in expected]
     if left_over:
         raise InputError(
             f"{source} has {len(left_over)} weights that the network does not ({_some(left_over)}); "
-            "name the network that the file was saved from."
+            "name the network that the file was saved from, or the code that builds it: "
+            "factory:FILE.py:FUNCTION@weights."
         )
     network.load_state_dict({name: state[name] for name in expected if name in state}, strict=False)
 

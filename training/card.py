@@ -16,7 +16,7 @@ from training import figures
 from training.gather import renamed
 from training.loop import Outcome
 from training.memory import Faces, in_memory
-from training.recipe import Recipe
+from training.recipe import Recipe, load_recipe
 
 MIRRORED = "mean with the mirror image, inside the network"
 
@@ -24,12 +24,8 @@ MIRRORED = "mean with the mirror image, inside the network"
 def network(recipe: Recipe) -> dict[str, Any]:
     """What the catalogue needs to build the network again."""
     model = recipe.model
-    return {
-        "name": model.network,
-        "channels": model.channels,
-        "members": model.members,
-        "mirrored": model.mirrored,
-    }
+    told = {"name": model.network, "channels": model.channels, "members": model.members, "mirrored": model.mirrored}
+    return told | ({"beside": [load_recipe(name).model.network for name in model.beside]} if model.beside else {})
 
 
 def tested(recipe: Recipe, dataset: FaceDataset, classifier: Classifier, faces: Faces) -> dict[str, Any]:

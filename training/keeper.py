@@ -55,10 +55,14 @@ class Keeper(Callback):
         trainer.save_checkpoint(self.folder / f"{LAST}.part")
         if trainer.is_global_zero:
             (self.folder / f"{LAST}.part").replace(self.folder / LAST)
-        trainer.should_stop = trainer.should_stop or self.over
+        trainer.should_stop = trainer.should_stop or self._over(trainer)
 
     def on_train_start(self, trainer: Trainer, learner: Learner) -> None:  # type: ignore[override]
-        trainer.should_stop = self.over
+        trainer.should_stop = self._over(trainer)
+
+    def _over(self, trainer: Trainer) -> bool:
+        """Whether any device finds the training to be at its end."""
+        return trainer.strategy.reduce_boolean_decision(self.over, all=False)
 
     @property
     def over(self) -> bool:

@@ -41,10 +41,16 @@ class Rows(Dataset):
 
 
 class Order(Sampler):
-    """Row numbers of an epoch in batches: a permutation, or draws by ``weights`` (n,). Depends on ``seed`` alone."""
+    """Row numbers of an epoch in batches: a permutation, or draws by ``weights`` (n,). Depends on ``seed`` alone.
 
-    def __init__(self, n: int, batch: int, seed: int, weights: torch.Tensor | None = None) -> None:
-        self.n, self.batch, self.seed, self.weights = n, min(batch, n), seed, weights
+    ``rank`` of ``world`` devices gets its share of every batch, so that a batch is the same whatever their number.
+    """
+
+    def __init__(
+        self, n: int, batch: int, seed: int, weights: torch.Tensor | None = None, rank: int = 0, world: int = 1
+    ) -> None:
+        self.n, self.batch, self.seed, self.weights = n, max(world, min(batch, n) // world * world), seed, weights
+        self.rank, self.world = rank, world
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         source = torch.Generator().manual_seed(self.seed)
@@ -52,7 +58,7 @@ class Order(Sampler):
             rows = torch.randperm(self.n, generator=source)
         else:
             rows = torch.multinomial(self.weights, self.n, replacement=True, generator=source)
-        yield from rows.split(self.batch)[: len(self)]
+        yield from (part[self.rank :: self.world] for part in rows.split(self.batch)[: len(self)])
 
     def __len__(self) -> int:
         return self.n // self.batch
@@ -100,7 +106,10 @@ class Learner(LightningModule):
         """Share of the training that is done, 0..1: of its steps or of its minutes, whichever is further."""
         learn = self.recipe.learn
         steps = self.global_step / max(1, int(self.trainer.estimated_stepping_batches))
-        return min(1.0, max(steps, self.clock.seconds / (60 * learn.minutes) if learn.minutes else 0.0))
+        if not learn.minutes:
+            return min(1.0, steps)
+        # several devices go by the clock of the first
+        return self.trainer.strategy.broadcast(min(1.0, max(steps, self.clock.seconds / (60 * learn.minutes))))
 
     @property
     def size(self) -> int:
@@ -119,7 +128,8 @@ class Learner(LightningModule):
 
     def train_dataloader(self) -> DataLoader:
         seed = self.recipe.learn.seed * 100_003 + self.current_epoch
-        order = Order(len(self.training_faces), self.recipe.learn.batch, seed, self.drawing)
+        among = self.trainer.global_rank, self.trainer.world_size
+        order = Order(len(self.training_faces), self.recipe.learn.batch, seed, self.drawing, *among)
         apart = torch.Generator()  # else the loader draws from the generator that augmentation and dropout use
         return DataLoader(Rows(self.training_faces), sampler=order, batch_size=None, generator=apart)
 
@@ -145,14 +155,18 @@ class Learner(LightningModule):
         logits = self.network(self.normalised(pixels))
         loss = (self.loss(logits, blended) * self.shares[rows]).mean()
         self._note_margins(rows, logits.detach().float(), targets)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(images))
+        shared: dict[str, Any] = {"prog_bar": True, "batch_size": len(images), "sync_dist": True}
+        self.log("train_loss", loss, on_step=False, on_epoch=True, **shared)
         return loss
 
     def _note_margins(self, rows: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
         """Area under the margin (Pleiss et al. 2020): the label's logit less the largest other, over the epochs."""
         given = targets.argmax(dim=1, keepdim=True)
         others = logits.scatter(1, given, float("-inf")).amax(dim=1)
-        self.margins[rows] += logits.gather(1, given)[:, 0] - others
+        margins = logits.gather(1, given)[:, 0] - others
+        everywhere = self.all_gather((rows, margins))  # of all devices
+        rows, margins = (values.flatten() for values in everywhere)
+        self.margins[rows] += margins
         self.visits[rows] += 1
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from safetensors.torch import load_file
 from torch import nn
 
+from faces.errors import InputError
 from models import catalogue
 from models.classifier import Preprocessing
 from models.networks import Pooled, fused, mirrored
@@ -25,7 +26,7 @@ from training.folds import held_out
 from training.keeper import BEST, LAST, Keeper
 from training.learner import Learner
 from training.memory import Faces
-from training.recipe import Recipe
+from training.recipe import Recipe, load_recipe
 from training.schedule import Clock
 
 
@@ -43,19 +44,31 @@ class Outcome:
 
 
 def run(
-    recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
+    recipe: Recipe,
+    preprocessing: Preprocessing,
+    training: Faces,
+    validation: Faces,
+    work: Path,
+    progress: bool,
+    member: bool = False,
 ) -> tuple[nn.Module, Outcome]:
-    """Train in the folder ``work``, going on from what lies there; returns the best epoch's averaged network."""
+    """Train in the folder ``work``, going on from what lies there; returns the best epoch's averaged network.
+
+    A ``member`` is built in the form that can be fused.
+    """
     torch.manual_seed(recipe.learn.seed)
-    model = recipe.model
-    network = catalogue.build(model.network, len(training.labels), model.channels, model.pretrained, size=model.size)
+    model, build = recipe.model, catalogue.pooled if member else catalogue.build
+    network = build(model.network, len(training.labels), model.channels, pretrained=model.pretrained, size=model.size)
     clock = Clock()
     learner = Learner(network, recipe, preprocessing, training, validation, clock)
     keeper = Keeper(work, recipe.learn.patience, recipe.learn.minutes, clock)
-    last = work / LAST
+    last, devices = work / LAST, recipe.learn.devices
     with _quiet():
         trainer = Trainer(
             max_epochs=recipe.learn.epochs,
+            devices=devices,
+            strategy=_strategy(devices),
+            use_distributed_sampler=False,
             precision=recipe.learn.precision,
             gradient_clip_val=recipe.learn.clip or None,
             callbacks=[keeper, *([RichProgressBar(leave=True)] if progress else [])],
@@ -67,35 +80,84 @@ def run(
             reload_dataloaders_every_n_epochs=1,
         )
         trainer.fit(learner, ckpt_path=last if last.is_file() else None, weights_only=True)
+    if devices > 1:  # the keeper that saw the epochs was in another process
+        keeper.load_state_dict(torch.load(last, weights_only=True)["callbacks"][keeper.state_key])
     learner.average.load_state_dict(load_file(work / BEST))
     network = learner.average.cpu().to(memory_format=torch.contiguous_format)
     margins = (learner.margins / learner.visits).cpu().numpy()
     return network, Outcome(pd.DataFrame(keeper.history), keeper.best_epoch, clock.seconds, margins)
 
 
+def _strategy(devices: int) -> str:
+    """Lightning's name for how devices work together: processes that train alone, whatever started them goes on."""
+    if devices == 1:
+        return "auto"
+    if torch.cuda.is_available() and torch.cuda.device_count() < devices:
+        raise InputError(
+            f"{devices} devices were asked for and there are {torch.cuda.device_count()} GPUs; pass --devices "
+            f"{torch.cuda.device_count()}."
+        )
+    return "ddp_spawn" if torch.cuda.is_available() else "ddp_fork"
+
+
 def run_members(
     recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
 ) -> tuple[nn.Module, Outcome]:
-    """As :func:`run`; several members are each trained from their own seed and fused, and mirrored where wanted."""
-    if recipe.model.members == 1 and not recipe.model.mirrored:
+    """As :func:`run`; several members are each trained by their own recipe and fused, and mirrored where wanted."""
+    own = recipes_of_members(recipe)
+    if own == [recipe]:
         return run(recipe, preprocessing, training, validation, work, progress)
-    catalogue.require_own(recipe.model.network)
-    if recipe.model.members == 1:
-        network, outcome = run(recipe, preprocessing, training, validation, work, progress)
-        return mirrored(cast(Pooled, network)), outcome
+    for told in own:  # one that cannot be fused is refused before the others are trained
+        catalogue.pooled(told.model.network, 2, told.model.channels, told.model.size)
     members, outcomes = [], []
-    for index in range(recipe.model.members):
-        folder = work / f"member-{index}"
+    for index, told in enumerate(own):
+        folder = work if len(own) == 1 else work / f"member-{index}"
         folder.mkdir(exist_ok=True)
-        learn = recipe.learn.model_copy(update={"seed": recipe.learn.seed + index})
-        own = recipe.model_copy(update={"learn": learn})
-        network, outcome = run(own, preprocessing, training, validation, folder, progress)
+        network, outcome = run(told, preprocessing, training, validation, folder, progress, member=True)
         members.append(cast(Pooled, network))
         outcomes.append(outcome)
+    whole = fused(members) if len(members) > 1 else members[0]
+    whole = mirrored(whole) if recipe.model.mirrored else whole
+    if len(members) == 1:
+        return whole, outcomes[0]
     curves = pd.concat([outcome.curves.assign(member=index) for index, outcome in enumerate(outcomes)])
     margins = np.stack([outcome.margins for outcome in outcomes]).mean(axis=0)
-    whole = mirrored(fused(members)) if recipe.model.mirrored else fused(members)
     return whole, Outcome(curves, outcomes[0].chosen, sum(outcome.seconds for outcome in outcomes), margins)
+
+
+def recipes_of_members(recipe: Recipe) -> list[Recipe]:
+    """What each member of an ensemble is trained by; ``[recipe]`` itself where it is none.
+
+    Raises InputError where a recipe named beside it is not there or is an ensemble itself.
+    """
+    model, learn = recipe.model, recipe.learn
+    if model.members == 1 and not model.beside and not model.mirrored:
+        return [recipe]
+    alone = {"members": 1, "beside": (), "mirrored": False}
+    same = [
+        recipe.model_copy(
+            update={
+                "model": model.model_copy(update=alone),
+                "learn": learn.model_copy(update={"seed": learn.seed + index}),
+            }
+        )
+        for index in range(model.members)
+    ]
+    return [*same, *(_beside(name, recipe) for name in model.beside)]
+
+
+def _beside(name: str, recipe: Recipe) -> Recipe:
+    """The recipe ``name`` with the data and the input of ``recipe``; image sides along the way grow or shrink alike."""
+    other = load_recipe(name)
+    if other.model.members > 1 or other.model.beside or other.model.mirrored:
+        raise InputError(
+            f"The recipe {name!r}, named in model.beside, is an ensemble itself; name its members instead."
+        )
+    size, channels = recipe.model.size, recipe.model.channels
+    sizes = tuple(round(side * size / other.model.size) for side in other.learn.sizes)
+    model = other.model.model_copy(update={"size": size, "channels": channels})
+    learn = other.learn.model_copy(update={"sizes": sizes})
+    return other.model_copy(update={"model": model, "learn": learn, "data": recipe.data})
 
 
 def divided(faces: Faces, recipe: Recipe) -> tuple[Faces, Faces]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -26,10 +26,11 @@ class Part(BaseModel):
 class Network(Part):
     """``network`` is a catalogue name; ``size`` is the side in pixels, ``channels`` 1 (grey) or 3 (RGB).
 
-    ``pretrained`` is a weights file, or ``"timm"`` for timm's download; ``members`` networks of ours, each from its
-    own seed, are trained and fused into one; ``mirrored`` makes the trained network of ours look at every image both
-    ways round, which takes it twice as long; ``frozen`` is the share of the layers, from the input on, that stay as
-    they are (1: all but the head); ``input_rate`` is the first layer's rate as a share of the head's, with a
+    ``pretrained`` is a weights file, or ``"timm"`` for timm's download; ``members`` such networks, each from its own
+    seed, are trained and fused into one, and with them the networks of the recipes named in ``beside``, each trained as
+    its recipe says, but on this one's data and at this one's size; ``mirrored`` makes the trained network look at every
+    image both ways round, which takes it twice as long; ``frozen`` is the share of the layers, from the input on, that
+    stay as they are (1: all but the head); ``input_rate`` is the first layer's rate as a share of the head's, with a
     geometric fall between (1: one rate).
     """
 
@@ -38,6 +39,7 @@ class Network(Part):
     channels: Literal[1, 3] = 1
     pretrained: str | None = None
     members: Annotated[int, Field(ge=1, le=32)] = 1
+    beside: tuple[str, ...] = ()
     mirrored: bool = False
     frozen: Share = 0.0
     input_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -88,7 +90,8 @@ class Learn(Part):
     rises; ``sizes`` are image sides in pixels, each used for an equal share (empty: the network's size throughout).
     ``average`` is the decay of the moving average of the weights, which is what is judged and kept (0: the weights
     themselves); ``patience`` is the number of epochs without a better validation accuracy after which training stops
-    (0: never).
+    (0: never). ``devices`` is how many GPUs (without one: processes) share every batch, and ``precision`` what they
+    compute in; both are Lightning's own switches.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
@@ -106,6 +109,7 @@ class Learn(Part):
     patience: Annotated[int, Field(ge=0)] = 0
     sizes: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()
     seed: Annotated[int, Field(ge=0)] = 0
+    devices: Annotated[int, Field(ge=1, le=64)] = 1
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
 
 
@@ -118,6 +122,13 @@ class Recipe(Part):
     data: Data = Data()
     augment: Augment = Augment()
     learn: Learn = Learn()
+
+    def told(self, learn: dict[str, Any]) -> Recipe:
+        """The recipe with fields of ``learn`` changed. Raises InputError naming the first that is wrong."""
+        try:
+            return self.model_copy(update={"learn": Learn.model_validate({**self.learn.model_dump(), **learn})})
+        except ValidationError as reason:
+            raise InputError(f"The training {_first(reason)}; pass another.") from reason
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:

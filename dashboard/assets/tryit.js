@@ -6,6 +6,7 @@
   const QUEUE = 2;
   const FRAME = 320;
   const QUALITY = 0.75;
+  const RATE = 20; /* frames a second asked of the camera: more would only be decoded to be dropped */
 
   let desk = null;
   let last = null; /* what was tried last, to be tried again as a whole */
@@ -183,7 +184,7 @@
     const button = desk.querySelector("[data-act=camera]");
     button.disabled = true;
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } } });
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: RATE } } });
       const video = make("video", { srcObject: stream, muted: true, playsInline: true });
       await video.play();
       part("picture").hidden = part("whole").hidden = true;

@@ -47,7 +47,7 @@ def open_factory(text: str, request: Request) -> Opened:
     if weights is not None:
         state = read_weights(weights, request.allow_pickle, own.unpickler())
         fit(network, dict(state.state_dict()) if isinstance(state, nn.Module) else state, str(weights))
-    return Opened(network=network.eval(), kind="factory", name=function, path=file, spec=spec)
+    return Opened(network=network.float().eval(), kind="factory", name=function, path=file, spec=spec)
 
 
 def _built(own: OwnModules, file: Path, function: str) -> Any:
@@ -65,7 +65,8 @@ def _built(own: OwnModules, file: Path, function: str) -> Any:
             return build()
     except (Exception, SystemExit) as error:
         raise InputError(
-            f"{function}() of {file} failed: {_where(error, file)}; it must build the network without arguments."
+            f"{function}() of {file} failed: {_where(error, file)}; it must build the network without "
+            "arguments, on the CPU."
         ) from error
 
 

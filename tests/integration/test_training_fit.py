@@ -19,6 +19,7 @@ from models import checkpoints, out_of_fold
 from tests.unit.training_faces import NAMES, quarters
 from training.derive import derive, mirrored
 from training.fit import train
+from training.learner import Order
 from training.recipe import Data, Network, Recipe
 
 
@@ -134,10 +135,41 @@ def test_a_mirrored_checkpoint_is_derived_and_measured_again(trained: Path, tmp_
         derive(trained, mirrored, "mirrored", quarters(), tmp_path / "model")
 
 
-def test_networks_that_are_not_ours_are_refused_before_they_are_trained(tmp_path: Path) -> None:
-    theirs = recipe().model_copy(update={"model": Network(network="resnet18", mirrored=True)})
-    with pytest.raises(InputError, match="Only networks of ours can be fused or mirrored, and 'resnet18'"):
+def test_networks_that_cannot_be_fused_are_refused_before_they_are_trained(tmp_path: Path) -> None:
+    theirs = recipe().model_copy(update={"model": Network(network="vit_tiny_patch16_224", size=32, mirrored=True)})
+    with pytest.raises(InputError, match="'vit_tiny_patch16_224' can be neither fused nor mirrored"):
         train(theirs, quarters(), tmp_path / "model", progress=False)
+
+
+def test_two_devices_share_every_batch(tmp_path: Path) -> None:
+    plan = recipe(epochs=2, devices=2, minutes=5)
+    classifier = train(plan, quarters(), tmp_path / "model", progress=False)
+    figures = classifier.card["figures"]
+    assert figures["epochs"] == 2 and figures["validation"]["n"] == 18
+    assert pd.read_csv(tmp_path / "model" / "curves.csv")["epoch"].tolist() == [0, 1]
+    dynamics = pd.read_parquet(tmp_path / "model" / "training_dynamics.parquet")
+    assert dynamics["area_under_margin"].notna().mean() > 0.9
+    orders = [list(Order(50, 9, 0, rank=rank, world=2)) for rank in (0, 1)]
+    assert [len(batch) for batch in orders[0]] == [4] * 6 == [len(batch) for batch in orders[1]]
+    assert len({int(row) for order in orders for batch in order for row in batch}) == 48
+
+
+def test_unlike_networks_are_trained_by_their_own_recipes_and_fused(tmp_path: Path) -> None:
+    (tmp_path / "wide.toml").write_text("[model]\nnetwork = 'test_convnext'\nchannels = 3\n[learn]\nepochs = 1")
+    (tmp_path / "small.toml").write_text(
+        "[model]\nnetwork = 'test_resnet'\nchannels = 3\nsize = 64\n[learn]\nepochs = 2\nsizes = [32, 64]"
+    )
+
+    def beside(name: str) -> Recipe:
+        model = Network(network="tiny", beside=(str(tmp_path / name),))
+        return recipe(epochs=1).model_copy(update={"model": model})
+
+    with pytest.raises(InputError, match="'test_convnext' can be neither fused nor mirrored"):
+        train(beside("wide.toml"), quarters(60, 0), tmp_path / "model", progress=False)
+    classifier = train(beside("small.toml"), quarters(60, 0), tmp_path / "model", progress=False)
+    assert classifier.card["network"]["beside"] == ["test_resnet"] and classifier.cam_layer == "features"
+    curves = pd.read_csv(tmp_path / "model" / "curves.csv")
+    assert curves["member"].tolist() == [0, 1, 1]
 
 
 def test_groups_to_balance_must_be_a_column(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_whole_pickled_network_finds_its_class_beside_it(tmp_path: Path) -> No
     [
         ("import nothing_of_this_name\n", r"build\.py could not be run: ModuleNotFoundError: .*\(build\.py, line 1\)"),
         ("def build():\n    return 1 / 0\n", r"build\(\) of .*failed: ZeroDivisionError: .*\(build\.py, line 2\)"),
-        ("def build(width):\n    pass\n", "without arguments"),
+        ("def build(width):\n    pass\n", "without arguments, on the CPU"),
         ("def other():\n    pass\n", "no function 'build'; it has: other"),
         ("def build():\n    return 3\n", "returned a int"),
         ("raise SystemExit(2)\n", "SystemExit"),
@@ -290,6 +290,19 @@ def test_the_size_of_a_flattened_head_is_found(tmp_path: Path) -> None:
     write(tmp_path, {"build.py": code})
     found = load_classifier(f"factory:{tmp_path}/build.py:build", CLASSES).preprocessing
     assert (found.height, found.width, found.channels) == (64, 64, 3)
+
+
+def test_what_a_network_returns_is_named_and_half_precision_made_whole(tmp_path: Path) -> None:
+    code = (
+        "from torch import nn\nclass Told(nn.Sequential):\n"
+        "    def forward(self, x):\n        return {'logits': super().forward(x)}\n"
+        "def layers(): return nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 46 * 46, 7)\n"
+        "def told(): return Told(*layers())\ndef half(): return nn.Sequential(*layers()).half()\n"
+    )
+    write(tmp_path, {"build.py": code})
+    with pytest.raises(InputError, match="returned dict for .* images; a tensor"):
+        load_classifier(f"factory:{tmp_path}/build.py:told", CLASSES)
+    assert load_classifier(f"factory:{tmp_path}/build.py:half", CLASSES).preprocessing.height == 48
 
 
 def test_a_softmax_at_the_end_is_taken_off(tmp_path: Path) -> None:

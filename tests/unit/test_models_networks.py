@@ -106,9 +106,10 @@ def test_a_mirrored_network_answers_both_views_alike_and_maps_them_back() -> Non
     assert catalogue.build("tiny", 3, mirrored=True).state_dict().keys() == network.state_dict().keys()
 
 
-def test_only_our_networks_are_fused() -> None:
-    with pytest.raises(InputError, match="Only networks of ours can be fused or mirrored, and 'resnet18' is timm's"):
-        catalogue.build("resnet18", 3, members=2)
+def test_only_networks_with_a_pooled_linear_head_are_fused() -> None:
+    assert catalogue.build("test_resnet", 3, members=2).classify.out_features == 3
+    with pytest.raises(InputError, match="'test_convnext' can be neither fused nor mirrored"):
+        catalogue.build("test_convnext", 3, members=2)
 
 
 def test_transformers_are_built_for_the_size_of_the_images() -> None:
@@ -117,3 +118,16 @@ def test_transformers_are_built_for_the_size_of_the_images() -> None:
         assert network(torch.rand(1, 1, 64, 64)).shape == (1, 3)
     with pytest.raises(InputError, match="timm could not build the network 'vit_tiny_patch16_224' .* and 64 pixels"):
         catalogue.build("vit_tiny_patch16_224", 3, 0, size=64)
+
+
+def test_unlike_networks_are_fused_to_the_mean_of_their_logits() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(3, 3, 64, 64)
+    members = [catalogue.pooled(name, 4, 3, 64).eval() for name in ("tiny", "test_resnet", "separable")]
+    whole = fused(members).eval()
+    with torch.no_grad():
+        maps = [member.features(images) for member in members]
+        assert len({one.shape[2:] for one in maps}) > 1
+        expected = torch.stack([member(images) for member in members]).mean(dim=0)
+        assert torch.allclose(whole(images), expected, atol=1e-5)
+        assert whole.features(images).shape[1] == sum(one.shape[1] for one in maps)

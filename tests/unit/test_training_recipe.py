@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from faces.errors import InputError
 from models import catalogue
+from training.layers import freeze, rate_groups
 from training.recipe import load_recipe, recipe_names
 
 
@@ -45,3 +47,22 @@ def test_a_wrong_field_is_named(tmp_path: Path, text: str, message: str) -> None
     file.write_text(text)
     with pytest.raises(InputError, match=message):
         load_recipe(file)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("system-")])
+def test_every_system_s_network_takes_a_step(name: str) -> None:
+    """On torch's meta device, which knows shapes alone: all of it but the arithmetic, in no time."""
+    recipe = load_recipe(name)
+    model, classes = recipe.model, len(recipe.data.classes or range(7))
+    with torch.device("meta"):
+        network = catalogue.build(model.network, classes, model.channels, size=model.size)
+        fixed = freeze(network, model.frozen)
+        groups = rate_groups(network, recipe.learn.rate, model.input_rate, recipe.learn.weight_decay)
+        logits = network(torch.empty(2, model.channels, model.size, model.size))
+        logits.sum().backward()
+    assert logits.shape == (2, classes)
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    assert all(weight.grad is not None for weight in trained)
+    assert sum(len(group["params"]) for group in groups) == len(trained)
+    assert bool(fixed) == bool(model.frozen)
+    assert all(load_recipe(other).model.members == 1 for other in model.beside)
