@@ -58,6 +58,7 @@ class Comparison:
                 "b": self.name_b,
                 "classes": self.classes,
                 "overall": self.overall,
+                "changes": changes_told(self),
                 "per_class": records(self.per_class),
                 "groups": records(self.groups),
                 "gaps": records(self.gaps),
@@ -228,3 +229,42 @@ def summary_sentence(comparison: Comparison) -> str:
         f"{comparison.name_a} gets {one['accuracy_a']:.1%} right and {comparison.name_b} {one['accuracy_b']:.1%} of "
         f"{one['n']:,} images ({one['gained']:,} gained, {one['lost']:,} lost{p}): {verdict}."
     )
+
+
+def changes_told(comparison: Comparison) -> tuple[str, ...]:
+    """For which classes and groups run B is worse and better, a sentence each; and the largest fall, sure or not.
+
+    Classes and groups of single attributes of at least MIN_GROUP images, McNemar's p-values adjusted by Holm over all.
+    """
+    groups = comparison.groups
+    groups = groups[~groups["attribute"].astype(str).str.contains(CROSS, regex=False)]
+    named = [
+        comparison.per_class.assign(name=comparison.per_class["class"]),
+        groups.assign(name=groups["attribute"].astype(str) + " " + groups["group"].astype(str)),
+    ]
+    rows = pd.concat([frame[["name", *PAIRED]] for frame in named], ignore_index=True)
+    rows = rows[rows["n"] >= MIN_GROUP].sort_values("difference", kind="stable", ignore_index=True)
+    if rows.empty:
+        return ()
+    sure = holm(rows["p_value"].to_numpy(dtype=float)) < 0.05
+    told = []
+    for word, chosen in (("worse", sure & (rows["difference"] < 0)), ("better", sure & (rows["difference"] > 0))):
+        parts = [f"{row['name']} ({_fell(row)})" for row in rows[chosen].to_dict("records")]
+        told.append(
+            f"{comparison.name_b} is {word} for {', '.join(parts)}."
+            if parts
+            else f"For no class and no group is {comparison.name_b} {word} beyond chance."
+        )
+    lowest = rows.iloc[0].to_dict()
+    if lowest["difference"] < 0 and not sure[0]:
+        limits = f"{_points(lowest['difference_low'])} to {_points(lowest['difference_high'])}"
+        told.append(f"The largest fall is for {lowest['name']} ({_fell(lowest)}; 95% interval {limits} points).")
+    return tuple(told)
+
+
+def _fell(row: dict) -> str:
+    return f"{row['accuracy_a']:.1%} to {row['accuracy_b']:.1%} of {row['n']:,}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}"

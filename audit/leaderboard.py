@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from audit import intervals
+from faces.emotions import LabelSet, canonical
 from faces.errors import InputError
 
 
@@ -54,6 +56,7 @@ SYSTEMS: dict[str, Published] = {
     "system-1-cnn": Published(1, 0.5817),
     "system-2-cnn": Published(2, 0.6315),
     "system-2-ensemble": Published(2, 0.6315),
+    "system-2-ensemble-unlike": Published(2, 0.6315),
     "system-2-merged": Published(2, 0.6315),
     "system-3-cnn-small": Published(3, 0.95),
     "system-3-cnn-large": Published(3, 0.95),
@@ -79,8 +82,10 @@ BEST = ("system-0-cnn", "system-1-vggface", "system-2-cnn", "system-3-cnn-small"
 class Entry:
     """One run: how good, how sure, how large, how fast, and for whom it is worst. Nulls where the run does not say.
 
-    ``unseen`` is the accuracy without images whose exact copies the model was trained on; ``augmentation`` what is
-    done to a picture at test time, if anything; ``milliseconds`` an image, preprocessing aside, where the audit ran.
+    ``votes`` is the share of predictions that onlookers' votes agree with, where there are any: context, nothing is
+    ranked by it; ``unseen`` is the accuracy without images whose exact copies the model was trained on;
+    ``augmentation`` what is done to a picture at test time, if anything; ``milliseconds`` an image, preprocessing
+    aside, where the audit ran.
     """
 
     run: str
@@ -91,6 +96,7 @@ class Entry:
     low: float
     high: float
     unseen: float | None
+    votes: float | None
     published: float | None
     published_low: float | None
     published_high: float | None
@@ -140,6 +146,7 @@ def entry(run: Path) -> Entry:
         low=low,
         high=high,
         unseen=_unseen(judged, right) if model.get("trained_on") else None,
+        votes=agreement(judged, LabelSet(tuple(manifest["classes"]))),
         parameters=figures.get("parameters"),
         megabytes=_megabytes(model, run),
         milliseconds=spent or None,
@@ -168,6 +175,20 @@ def _unseen(judged: pd.DataFrame, right: pd.Series) -> float | None:
     if "seen_in_training" not in judged or judged["seen_in_training"].all():
         return None
     return float(right[~judged["seen_in_training"].astype(bool)].mean())
+
+
+def agreement(judged: pd.DataFrame, classes: LabelSet) -> float | None:
+    """Share of the predictions with as many votes (columns ``votes_CLASS``) as any other of the ``classes``.
+
+    Images without a vote for one of these are left out; None where there are no votes at all.
+    """
+    columns = {canonical(name.removeprefix("votes_")): name for name in judged if name.startswith("votes_")}
+    if not set(classes) <= set(columns):
+        return None
+    votes = judged[[columns[name] for name in classes]].fillna(0).to_numpy(dtype=float)
+    chosen = votes[np.arange(len(votes)), classes.encode(judged["predicted"])]
+    voted = votes.sum(axis=1) > 0
+    return float((chosen == votes.max(axis=1))[voted].mean()) if voted.any() else None
 
 
 def _worst_group(run: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audit.answers import Graded
-from audit.compare import Comparison, changed_cells, summary_sentence
+from audit.compare import Comparison, changed_cells, changes_told, summary_sentence
 from audit.counts import CROSS
 from audit.data_audit import DataAudit
 from audit.review.agreement import Agreement
@@ -132,7 +132,8 @@ def _composition(frame: pd.DataFrame) -> Table:
 def print_comparison(found: Comparison, console: Console | None = None) -> None:
     """Two runs side by side: the whole set, classes and groups, B minus A."""
     console = console or console_of(sys.stdout)
-    console.print(summary_sentence(found), highlight=False, markup=False)
+    for sentence in (summary_sentence(found), *changes_told(found)):
+        console.print(sentence, highlight=False, markup=False)
     for title, frame, names in (
         ("Classes", found.per_class, ("class",)),
         ("Groups", _alone(found.groups), ("attribute", "group")),
@@ -248,6 +249,7 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
         "images",
         "accuracy (95%)",
         "published (95%)",
+        "votes agree",
         "weights",
         "MB",
         "ms an image",
@@ -266,6 +268,7 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
                 f"{row['n']:,}",
                 _interval(row["accuracy"], row["low"], row["high"]),
                 f"{published[0]:.2%}" if published[1] is None and published[0] else _interval(*published),
+                _percent(row["votes"]),
                 "–" if row["parameters"] is None else f"{row['parameters']:,.0f}",
                 "–" if row["megabytes"] is None else f"{row['megabytes']:.1f}",
                 "–" if row["milliseconds"] is None else f"{row['milliseconds']:.1f}",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PATH, TITLE, ICON = "/compare", "Compare", "compare"
 FLIPS, CELLS = 24, 10
 TESTED = {"p_value": "p", "p_adjusted": "Adjusted p"}
+FOR_WHOM = "Classes, and groups of single attributes, of 30 images or more; p-values adjusted by Holm over all of them."
 NOTES = {
     "p_value": "p: McNemar's exact test of each class by itself.",
     "p_adjusted": "Adjusted p: McNemar's exact test of every group of single attributes, adjusted together (Holm).",
@@ -77,6 +78,7 @@ def body(view: View) -> Component:
     return html.Div(
         [
             html.Div(tiles(found), className="tiles"),
+            for_whom(found),
             changes(view, found, "Classes", found.per_class, "class", "classes"),
             *groups(view, found),
             *matrices(view, found),
@@ -108,6 +110,14 @@ def tiles(found: Comparison) -> list[Component]:
         )
         for title, value, words in rows
     ]
+
+
+def for_whom(found: Comparison) -> Component:
+    """Which classes and groups gained and lost beyond chance, in words."""
+    from audit.compare import changes_told
+
+    sentences = [html.Li(sentence) for sentence in changes_told(found)]
+    return shell.section("For whom", html.Ul(sentences, className="plain-list"), note=FOR_WHOM)
 
 
 def changes(view: View, found: Comparison, title: str, frame: pd.DataFrame, key: str, sort: str) -> Component:

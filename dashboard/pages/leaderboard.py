@@ -82,6 +82,7 @@ COLUMNS = (
     Column("n", "Images", lambda row: whole(row["n"]), number=True),
     Column("accuracy", "Accuracy (95%)", _accuracy, number=True),
     Column("unseen", "Unseen", lambda row: percent(row["unseen"]), number=True),
+    Column("votes", "Votes agree", lambda row: percent(row["votes"]), number=True),
     Column("published", "Published (95%)", _published, number=True),
     Column("parameters", "Weights", _parameters, number=True),
     Column("megabytes", "MB", lambda row: decimal(row["megabytes"], 1), number=True),
@@ -91,7 +92,7 @@ COLUMNS = (
 )
 NOTE = (
     "*: with test-time augmentation, as its card says. Unseen: accuracy without images whose copies the model was "
-    "trained on. ms: of an image where the audit ran. ECE: expected calibration error. Worst group: by standardised "
-    "accuracy."
+    "trained on. Votes agree: share of predictions that onlookers' votes agree with, where there are any. ms: of an "
+    "image where the audit ran. ECE: expected calibration error. Worst group: by standardised accuracy."
 )
 REGIONS = {Ids.BODY: body}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from audit.compare import changed_cells, compare, paired_interval, summary_sentence
+from audit.compare import changed_cells, changes_told, compare, paired_interval, summary_sentence
 from faces.errors import InputError
 from reports.gate import absolute, gate, load_policy
 from tests.unit.stats_runs import CLASSES, predictions, run_of
@@ -54,6 +55,19 @@ def test_a_run_compared_with_itself_does_not_differ(runs) -> None:
     assert result.overall["difference"] == 0 and result.flips("a").empty and result.flips("b").empty
     assert (changed_cells(result)["change"] == 0).all()
     json.dumps(result.json(), allow_nan=False)
+
+
+def test_it_is_told_for_whom_the_second_run_is_worse(runs) -> None:
+    result = compare(*runs)
+    fell = result.per_class.assign(difference=-0.1, p_value=1e-6, n=500)
+    worse, better, *_ = changes_told(replace(result, per_class=fell))
+    assert worse.startswith("b is worse for ") and all(name in worse for name in CLASSES)
+    worse, better, *_ = changes_told(replace(result, per_class=fell.assign(difference=0.1)))
+    assert worse == "For no class and no group is b worse beyond chance." and better.startswith("b is better for ")
+    told = changes_told(replace(result, per_class=fell.assign(p_value=0.9)))
+    assert told[2].startswith("The largest fall is for ") and "95% interval" in told[2]
+    itself = changes_told(compare(runs[0], runs[0]))
+    assert len(itself) == 2 and all(sentence.startswith("For no class and no group") for sentence in itself)
 
 
 def test_the_paired_interval_equals_newcombes_example() -> None:

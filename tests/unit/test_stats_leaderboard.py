@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from audit.leaderboard import SYSTEMS, TASKS, Published, entry, leaderboard
+from audit.leaderboard import SYSTEMS, TASKS, Published, agreement, entry, leaderboard
+from faces.emotions import LabelSet
 from faces.errors import InputError
 from training.recipe import recipe_names
 
@@ -55,6 +56,14 @@ def test_runs_are_ranked_within_their_number_of_classes(tmp_path: Path) -> None:
     assert (first["calibration_error"], first["worst_group"], first["worst_group_accuracy"]) == (0.04, "age 10-19", 0.6)
     assert pd.isna(first["published"])
     assert table.iloc[1]["published"] == 0.51
+
+
+def test_votes_that_agree_are_told_beside_and_rank_nothing() -> None:
+    judged = pd.DataFrame(
+        {"predicted": ["angry", "happy", "happy"], "votes_anger": [3, 5, 0], "votes_happiness": [6, 5, 0]}
+    )
+    assert agreement(judged, LabelSet(("angry", "happy"))) == 0.5
+    assert agreement(judged, LabelSet(("angry", "sad"))) is None
 
 
 def test_a_figure_on_few_images_has_the_interval_it_deserves() -> None:

@@ -89,6 +89,8 @@ def test_votes_find_a_label_wrong_only_where_another_class_has_more() -> None:
     )
     assert wrong_by_votes(samples, LabelSet(CLASSES)).tolist() == [True, False, False, False]
     assert votes_of(samples, LabelSet(CLASSES)).tolist() == [[3, 6], [5, 5], [0, 0], [4, 1]]
+    ferplus = samples.rename(columns={"votes_happy": "votes_happiness", "votes_sad": "votes_sadness"})
+    assert (votes_of(ferplus, LabelSet(CLASSES)) == votes_of(samples, LabelSet(CLASSES))).all()
 
 
 def test_out_of_fold_evidence_and_decisions() -> None:
