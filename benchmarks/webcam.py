@@ -17,6 +17,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from audit import AuditOptions, audit
+from audit.explain_bytes import LIVE_LONGEST, LIVE_SMALLEST
 from benchmarks._real import compact, public_test
 from benchmarks.dashboard import FLAGS, served
 from faces.dataset import FaceDataset
@@ -34,7 +35,7 @@ def film_of(dataset: FaceDataset, file: Path) -> Path:
     found = []
     for row in range(0, len(dataset), 40):
         face = dataset.read(row)
-        if len(find_faces(scene(face), 256, 0.2)) == 1:
+        if len(find_faces(scene(face), LIVE_LONGEST, LIVE_SMALLEST)) == 1:
             found.append(face)
         if len(found) == FACES:
             break

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from audit.explain_bytes import LIVE_LONGEST, LIVE_SMALLEST
 from faces.detect import find_faces
 
 WIDTH, HEIGHT, FACE = 640, 480, 330
@@ -45,7 +46,10 @@ def detectable(folder: Path, number: int) -> list[np.ndarray]:
     found = []
     for file in sorted(folder.rglob("*.png")):
         face = cv2.imread(str(file))
-        if face is not None and len(find_faces(scene(face))) == len(find_faces(scene(face), 256, 0.2)) == 1:
+        if (
+            face is not None
+            and len(find_faces(scene(face))) == len(find_faces(scene(face), LIVE_LONGEST, LIVE_SMALLEST)) == 1
+        ):
             found.append(face)
         if len(found) == number:
             return found

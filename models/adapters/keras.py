@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 import zipfile
@@ -139,9 +140,17 @@ def _modern_hdf5(keras: ModuleType, path: Path, folder: str) -> Path:
                 f"{path} holds weights alone and no model; save the whole model with model.save(...), or bring the "
                 "code that builds it: factory:FILE.py:FUNCTION@weights.h5."
             )
-        entry = json.loads(config.decode() if isinstance(config, bytes) else config)
+        entry = json.loads(_without_slashes(config.decode() if isinstance(config, bytes) else config))
         file.attrs["model_config"] = json.dumps(modernise(entry, keras, path)).encode()
     return modern
+
+
+def _without_slashes(config: str) -> str:
+    """A configuration whose layers have names that keras 3 takes: those of ports of VGGFace and Inception hold "/"."""
+    named = set(re.findall(r'"name": ?"([^"]*/[^"]*)"', config))
+    for name in named:
+        config = config.replace(f'"{name}"', '"{}"'.format(name.replace("/", "_")))
+    return config
 
 
 def _fingerprint(model: Any) -> str:

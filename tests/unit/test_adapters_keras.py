@@ -339,6 +339,17 @@ def test_an_archive_of_tf_keras_2(keras: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
 
 
+def test_names_with_slashes_as_ports_of_vggface_have(keras: Any, tmp_path: Path) -> None:
+    model = functional(keras)
+    model.save(tmp_path / "vggface.h5")
+    with h5py.File(tmp_path / "vggface.h5", "r+") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"last_conv"', '"conv5/7x7_s2"')
+    classifier = load_classifier(tmp_path / "vggface.h5", CLASSES)
+    pixels = probe.images(2, classifier.preprocessing)
+    expected = model.predict(classifier.preprocessing.tensor(pixels).numpy(), verbose=0)
+    np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
+
+
 def test_keras_1_names(tmp_path: Path, keras: Any) -> None:
     layers = keras.layers
     model = randomised(
