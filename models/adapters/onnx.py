@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
 KNOWN_OPSET = 17
+KINDS: dict[str, np.dtype] = {
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(uint8)": np.dtype(np.uint8),
+}
+"""Numbers that a graph may take besides float32."""
 CLOSE = 1e-4
 """Largest difference from onnxruntime's output, over the output's own size, at which a conversion is believed."""
 
@@ -84,13 +90,21 @@ class RuntimeNetwork(nn.Module):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no base
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            raise InputError(
+                f"onnxruntime cannot run {path} ({reason}); export it again with standard operators alone."
+            ) from None
+        taken = self._session.get_inputs()[0]
+        self._input, self._kind = taken.name, KINDS.get(taken.type, np.dtype(np.float32))
         self._output = self._session.get_outputs()[0].name
         self._one_by_one = one_by_one
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         values = batch.detach().cpu().numpy()
+        values = (np.rint(values) if self._kind.kind in "iu" else values).astype(self._kind)
         parts = np.split(values, len(values)) if self._one_by_one else [values]
         outputs = [self._session.run([self._output], {self._input: part})[0] for part in parts]
         return torch.from_numpy(np.concatenate(outputs)).to(torch.float32)

@@ -155,6 +155,25 @@ def test_onnx_that_does_not_convert_runs_as_a_black_box(tmp_path: Path) -> None:
         load_classifier(tmp_path / "net.onnx", CLASSES, cam_layer="Mish")
 
 
+@pytest.mark.parametrize("kind", ["DOUBLE", "UINT8"])
+def test_onnx_that_takes_other_numbers_than_float32(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "other.onnx"
+    weights = np.random.default_rng(0).normal(size=(2304, 7), scale=0.001).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["values"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["values"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["y"]),
+    ]
+    taken = helper.make_tensor_value_info("x", getattr(TensorProto, kind), ["n", 1, 48, 48])
+    given = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 7])
+    graph = helper.make_graph(nodes, "g", [taken], [given], [numpy_helper.from_array(weights, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    classifier = load_classifier(path, CLASSES, "48x48,gray,0..255")
+    pixels = probe.images(3, classifier.preprocessing)
+    expected = torch.from_numpy(pixels.reshape(3, -1).astype(np.float32) @ weights).softmax(dim=1)
+    np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
+
+
 def test_the_fingerprint_of_a_black_box_is_of_its_file(tmp_path: Path) -> None:
     one = load_classifier(channels_last(tmp_path / "one.onnx"), CLASSES).fingerprint
     (tmp_path / "two.onnx").write_bytes((tmp_path / "one.onnx").read_bytes())
