@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
 
 import pandas as pd
 from rich.console import Console
@@ -66,8 +66,8 @@ def print_run(run: AuditRun, console: Console | None = None) -> None:
                         row["attribute"],
                         row["group"],
                         f"{row['n']:,}",
-                        _interval(row["accuracy"], row["low"], row["high"]),
-                        _interval(row["standardised"], row["standardised_low"], row["standardised_high"]),
+                        _judged(row, row["accuracy"], row["low"], row["high"]),
+                        _judged(row, row["standardised"], row["standardised_low"], row["standardised_high"]),
                     )
                     for row in groups
                 ),
@@ -304,6 +304,13 @@ def _points(value: float) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
+
+
+def _judged(row: Mapping[str, Any], value: float | None, low: float | None, high: float | None) -> str:
+    """One of one is no 100%: of a group too small to judge only the interval is given."""
+    if not row["too_small"]:
+        return _interval(value, low, high)
+    return "too small" if low is None else f"too small ({_percent(low)} to {_percent(high)})"
 
 
 def _interval(value: float | None, low: float | None, high: float | None) -> str:

@@ -116,7 +116,7 @@ def forest(chosen: Chosen) -> Component:
     columns = [
         Column("group", "Group", lambda row: images_link(view, row["group"], attribute=attribute, group=row["group"])),
         Column("n", "Images", further.size, number=True),
-        Column("accuracy", "Accuracy", lambda row: percent(row["accuracy"]), number=True),
+        Column("accuracy", "Accuracy", lambda row: _judged(row, "accuracy"), number=True),
         Column("low", "95% interval", lambda row: span(row["low"], row["high"]), number=True),
         Column("standardised", "Standardised", _standardised, number=True),
         Column(
@@ -125,8 +125,8 @@ def forest(chosen: Chosen) -> Component:
             lambda row: span(row["standardised_low"], row["standardised_high"]),
             number=True,
         ),
-        Column("balanced_accuracy", "Balanced accuracy", lambda row: percent(row["balanced_accuracy"]), number=True),
-        Column("macro_f1", "Macro F1", lambda row: percent(row["macro_f1"]), number=True),
+        Column("balanced_accuracy", "Balanced accuracy", lambda row: _judged(row, "balanced_accuracy"), number=True),
+        Column("macro_f1", "Macro F1", lambda row: _judged(row, "macro_f1"), number=True),
     ]
     note = (
         "Standardised: each group's recall by class, weighted by the whole set's label mix, so that who smiles more "
@@ -140,7 +140,14 @@ def forest(chosen: Chosen) -> Component:
     )
 
 
+def _judged(row: dict, name: str) -> str:
+    """One of one is no 100%: of a group too small to judge only the interval is given."""
+    return "too small" if row["too_small"] else percent(row[name])
+
+
 def _standardised(row: dict) -> Child:
+    if row["too_small"]:
+        return _judged(row, "standardised")
     reason = row.get("reason")
     if isinstance(reason, str):
         return html.Abbr("undefined", title=reason)

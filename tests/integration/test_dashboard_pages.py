@@ -195,6 +195,8 @@ def test_the_smallest_group_marks_groups_and_hides_none(site: Site) -> None:
         assert len(frame) and frame["too_small"].all()
     words = text(fairness.body(view))
     assert "(too small)" in words and "woman" in words and "man" in words
+    small = [row for row in frame.to_dict("records") if row["too_small"]]
+    assert small and {fairness._judged(row, "accuracy") for row in small} == {"too small"}
 
 
 def test_remedies_are_explored_for_the_emotion_that_is_chosen(tmp_path: Path) -> None:
