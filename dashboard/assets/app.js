@@ -161,7 +161,7 @@
   /* ---- keys --------------------------------------------------------------------------------------------------- */
 
   const PLACES = { o: "/", c: "/confusions", f: "/fairness", s: "/saliency", a: "/atlas", r: "/review", p: "/report", t: "/try", l: "/leaderboard" };
-  let going = 0;
+  let going = -Infinity;
 
   function typing(target) {
     return target.closest("input, textarea, select, [contenteditable], [role=slider], [role=listbox], [role=combobox]");
@@ -174,7 +174,7 @@
     if (typing(target)) return;
     if (arrow(event, target)) return;
     if (event.timeStamp - going < 2500 && PLACES[event.key]) {
-      going = 0;
+      going = -Infinity;
       event.preventDefault();
       event.stopImmediatePropagation();
       setParameters({}, PLACES[event.key]);
