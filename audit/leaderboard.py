@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from audit import intervals
-from faces.emotions import LabelSet, canonical
+from faces.emotions import LabelSet, vote_columns
 from faces.errors import InputError
 
 
@@ -182,7 +182,7 @@ def agreement(judged: pd.DataFrame, classes: LabelSet) -> float | None:
 
     Images without a vote for one of these are left out; None where there are no votes at all.
     """
-    columns = {canonical(name.removeprefix("votes_")): name for name in judged if name.startswith("votes_")}
+    columns = vote_columns(judged)
     if not set(classes) <= set(columns):
         return None
     votes = judged[[columns[name] for name in classes]].fillna(0).to_numpy(dtype=float)

@@ -22,7 +22,7 @@ from audit.intervals import Interval, mover_difference, ratio, wilson
 from audit.run import AuditRun
 from audit.standardise import Standardised, label_mix, standardised_accuracy
 from audit.terms import Terms
-from faces.emotions import LabelSet, canonical
+from faces.emotions import LabelSet, vote_columns
 
 if TYPE_CHECKING:
     from audit.review.service import ReviewService
@@ -213,7 +213,7 @@ def wrong_by_votes(samples: pd.DataFrame, classes: LabelSet) -> np.ndarray | Non
 
 def votes_of(samples: pd.DataFrame, classes: LabelSet) -> np.ndarray | None:
     """Votes by row and class, float (N, K), 0 where a class has no column; None without two such columns."""
-    told = {canonical(name.removeprefix("votes_")): name for name in samples if name.startswith("votes_")}
+    told = vote_columns(samples)
     columns = {name: told[name] for name in classes if name in told}
     if len(columns) < 2:
         return None

@@ -31,7 +31,7 @@ from audit.review.export import corrected_csv
 from audit.review.service import ReviewService
 from audit.review.store import ReviewStore
 from audit.run import AuditRun
-from faces.emotions import LabelSet, canonical
+from faces.emotions import LabelSet, canonical, vote_columns
 from models import out_of_fold
 from tests.conftest import fer2013_folder
 
@@ -51,7 +51,7 @@ class Judged:
 
     @classmethod
     def of(cls, samples: pd.DataFrame, classes: LabelSet) -> Judged:
-        columns = {canonical(name.removeprefix("votes_")): name for name in samples if name.startswith("votes_")}
+        columns = vote_columns(samples)
         votes = samples[[columns[name] for name in classes]].fillna(0).to_numpy(dtype=int)
         return cls(votes, classes.encode(samples["label"]).astype(int), classes.names)
 

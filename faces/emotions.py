@@ -38,6 +38,11 @@ def canonical(name: str) -> str:
     return _CANONICAL.get(stripped.lower(), stripped)
 
 
+def vote_columns(names: Iterable[str]) -> dict[str, str]:
+    """Class name -> which of these column names holds its votes: of ``votes_happiness`` it is ``happy``."""
+    return {canonical(name.removeprefix("votes_")): name for name in names if name.startswith("votes_")}
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """Ordered class names; column k of every probability array belongs to ``names[k]``.

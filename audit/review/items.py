@@ -15,7 +15,7 @@ from audit.review.domain import Decision
 from audit.run import AuditRun
 from audit.slips import TINY
 from audit.strangeness import strangeness
-from faces.emotions import canonical
+from faces.emotions import vote_columns
 from faces.errors import InputError
 
 CONTROL = 200
@@ -141,15 +141,16 @@ class Evidence:
         return {int(row): group for group in groups for row in group["row"]}
 
     @cached_property
-    def vote_columns(self) -> list[str]:
-        return [name for name in self.samples.columns if name.startswith("votes_")]
+    def vote_columns(self) -> dict[str, str]:
+        """Class name -> column of its votes."""
+        return vote_columns(self.samples)
 
     @cached_property
     def split_votes(self) -> np.ndarray:
         """The same of the votes; 0 where there are none."""
         if len(self.vote_columns) < 2:
             return np.zeros(len(self.samples))
-        ordered = np.sort(self.samples[self.vote_columns].fillna(0).to_numpy(dtype=np.float64), axis=1)
+        ordered = np.sort(self.samples[list(self.vote_columns.values())].fillna(0).to_numpy(dtype=np.float64), axis=1)
         return ordered[:, -2] / np.maximum(ordered[:, -1], 1)
 
     @cached_property
@@ -198,7 +199,7 @@ class Evidence:
 
     def votes(self, row: int) -> dict[str, int] | None:
         """Counts by class name; None where this picture has none."""
-        values = {canonical(name.removeprefix("votes_")): self.samples[name].iat[row] for name in self.vote_columns}
+        values = {name: self.samples[column].iat[row] for name, column in self.vote_columns.items()}
         known = {name: int(value) for name, value in values.items() if pd.notna(value)}
         return known if sum(known.values()) else None
 
