@@ -12,9 +12,11 @@ from scipy import stats
 
 from audit.counts import CROSS, Coded, attribute_sets
 from audit.fairness import MIN_GROUP
+from audit.family import ALPHA
 from audit.intervals import LEVEL, Interval, holm, ratio, wilson
 from audit.jsonsafe import plain, records
 from audit.run import SCHEMA_VERSION, AuditRun
+from audit.sentences import percent, whole
 from audit.standardise import label_mix, standardised_accuracy
 from faces.errors import InputError
 
@@ -222,7 +224,7 @@ def summary_sentence(comparison: Comparison) -> str:
     """The comparison in one sentence."""
     one = comparison.overall
     better = comparison.name_b if one["difference"] >= 0 else comparison.name_a
-    verdict = f"{better} is better" if one["p_value"] < 0.05 else "the two could not be told apart"
+    verdict = f"{better} is better" if one["p_value"] < ALPHA else "the two could not be told apart"
     p = "" if math.isnan(one["p_value"]) else f", McNemar's p {max(one['p_value'], 0.001):.3f}"
     p = p.replace(" 0.001", " under 0.001") if one["p_value"] < 0.001 else p
     return (
@@ -246,7 +248,7 @@ def changes_told(comparison: Comparison) -> tuple[str, ...]:
     rows = rows[rows["n"] >= MIN_GROUP].sort_values("difference", kind="stable", ignore_index=True)
     if rows.empty:
         return ()
-    sure = holm(rows["p_value"].to_numpy(dtype=float)) < 0.05
+    sure = holm(rows["p_value"].to_numpy(dtype=float)) < ALPHA
     told = []
     for word, chosen in (("worse", sure & (rows["difference"] < 0)), ("better", sure & (rows["difference"] > 0))):
         parts = [f"{row['name']} ({_fell(row)})" for row in rows[chosen].to_dict("records")]
@@ -263,7 +265,7 @@ def changes_told(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _fell(row: dict) -> str:
-    return f"{row['accuracy_a']:.1%} to {row['accuracy_b']:.1%} of {row['n']:,}"
+    return f"{percent(row['accuracy_a'])} to {percent(row['accuracy_b'])} of {whole(row['n'])}"
 
 
 def _points(share: float) -> str:
