@@ -16,7 +16,7 @@ from audit.family import ALPHA
 from audit.intervals import LEVEL, Interval, holm, ratio, wilson
 from audit.jsonsafe import plain, records
 from audit.run import SCHEMA_VERSION, AuditRun
-from audit.sentences import percent, whole
+from audit.sentences import of_group, percent, whole
 from audit.standardise import label_mix, standardised_accuracy
 from faces.errors import InputError
 
@@ -242,7 +242,7 @@ def changes_told(comparison: Comparison) -> tuple[str, ...]:
     groups = groups[~groups["attribute"].astype(str).str.contains(CROSS, regex=False)]
     named = [
         comparison.per_class.assign(name=comparison.per_class["class"]),
-        groups.assign(name=groups["attribute"].astype(str) + " " + groups["group"].astype(str)),
+        groups.assign(name=[of_group(str(row[0]), str(row[1])) for row in groups[["attribute", "group"]].to_numpy()]),
     ]
     rows = pd.concat([frame[["name", *PAIRED]] for frame in named], ignore_index=True)
     rows = rows[rows["n"] >= MIN_GROUP].sort_values("difference", kind="stable", ignore_index=True)
