@@ -17,6 +17,7 @@ from models.statedict import in_order, read_weights, rename
 
 OWN: dict[str, Callable[[int, int], networks.Pooled]] = {
     "compact": networks.compact,
+    "large": networks.large,
     "tiny": networks.tiny,
     "separable": networks.separable,
 }

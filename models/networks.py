@@ -182,6 +182,11 @@ def compact(classes: int, channels: int) -> Pooled:
     return residual_net(classes, channels, (32, 80, 192), (1, 2, 2), dropout=0.2)
 
 
+def large(classes: int, channels: int) -> Pooled:
+    """For accuracy: 4.4 million weights, 0.2 billion multiplications an image, 6x6 map at 48x48."""
+    return residual_net(classes, channels, (32, 96, 256), (1, 3, 3), dropout=0.3)
+
+
 def tiny(classes: int, channels: int) -> Pooled:
     """For tests and the demonstration: 0.1 million weights, 6x6 map at 48x48."""
     return residual_net(classes, channels, (16, 32, 64), (1, 1, 1))

@@ -21,7 +21,6 @@ import torch
 from torch import nn
 
 from faces.errors import InputError
-from models.adapters.keras_configs import modernise
 from models.opened import Opened, Request
 from models.outputs import TwoLogits
 
@@ -29,10 +28,12 @@ from models.outputs import TwoLogits
 def open_keras(path: Path, request: Request) -> Opened:
     """Raises InputError where the extra is not installed, or naming the layer that cannot be rebuilt."""
     keras = import_keras(path)
+    from models.adapters.keras_layers import REBUILT  # stands on keras, which need not be there
+
     modern_copy = _modern_zip if zipfile.is_zipfile(path) else _modern_hdf5
-    with TemporaryDirectory() as folder, _quiet():
+    with TemporaryDirectory() as folder, _quiet(), keras.saving.custom_object_scope(REBUILT):
         try:
-            model = keras.saving.load_model(modern_copy(keras, path, folder), compile=False, safe_mode=True)
+            model = keras.saving.load_model(modern_copy(path, folder), compile=False, safe_mode=True)
         except InputError:
             raise
         except Exception as error:  # keras lets through what h5py, zipfile and its layers raise
@@ -116,21 +117,27 @@ def import_keras(path: Path) -> ModuleType:
     return keras
 
 
-def _modern_zip(keras: ModuleType, path: Path, folder: str) -> Path:
+def _modern_zip(path: Path, folder: str) -> Path:
     """A copy of a .keras archive whose configuration is as keras 3 takes it."""
+    from models.adapters.keras_configs import modernise
+
     modern = Path(folder) / "model.keras"
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(modern, "w") as copy:
         for member in archive.infolist():
             content = archive.read(member)
             if member.filename == "config.json":
-                content = json.dumps(modernise(json.loads(content), keras, path)).encode()
+                version = json.loads(archive.read("metadata.json")).get("keras_version")
+                entry = json.loads(_without_slashes(content.decode()))
+                content = json.dumps(modernise(entry, path, _of_tensorflow(version))).encode()
             copy.writestr(member, content)
     return modern
 
 
-def _modern_hdf5(keras: ModuleType, path: Path, folder: str) -> Path:
+def _modern_hdf5(path: Path, folder: str) -> Path:
     """A copy of an .h5 file whose configuration is as keras 3 takes it. Raises InputError for weights alone."""
     import h5py
+
+    from models.adapters.keras_configs import modernise
 
     modern = Path(shutil.copyfile(path, Path(folder) / "model.h5"))
     with h5py.File(modern, "r+") as file:
@@ -140,9 +147,19 @@ def _modern_hdf5(keras: ModuleType, path: Path, folder: str) -> Path:
                 f"{path} holds weights alone and no model; save the whole model with model.save(...), or bring the "
                 "code that builds it: factory:FILE.py:FUNCTION@weights.h5."
             )
-        entry = json.loads(_without_slashes(config.decode() if isinstance(config, bytes) else config))
-        file.attrs["model_config"] = json.dumps(modernise(entry, keras, path)).encode()
+        entry = json.loads(_without_slashes(_text(config)))
+        of_tensorflow = _of_tensorflow(_text(file.attrs.get("keras_version")), _text(file.attrs.get("backend")))
+        file.attrs["model_config"] = json.dumps(modernise(entry, path, of_tensorflow)).encode()
     return modern
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _of_tensorflow(version: Any, backend: Any = None) -> bool:
+    """Whether a file was written on TensorFlow: said so, or by a Keras that knew no torch."""
+    return backend == "tensorflow" or not str(version or "2").startswith("3")
 
 
 def _without_slashes(config: str) -> str:
@@ -186,6 +203,13 @@ def _leaves(model: Any) -> Iterator[Any]:
 
 def _pixel_range(model: Any) -> tuple[str, float] | None:
     """Name of the first layer that rescales its input and the highest pixel value it was made for, or None."""
+    from models.adapters.keras_layers import pixel_scale  # stands on keras, which need not be there
+
+    for layer in getattr(model, "operations", ()):
+        if getattr(layer, "weights", ()) or type(layer).__name__ in ("Rescaling", "Normalization"):
+            break
+        if type(layer).__name__ != "InputLayer" and (high := pixel_scale(layer)):
+            return layer.name, high
     for layer in _leaves(model):
         kind = type(layer).__name__
         if kind == "Rescaling":

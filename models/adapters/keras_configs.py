@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import keras
+from keras.src import ops  # keras.ops has the functions and not the classes
+
 from faces.errors import InputError
+from models.adapters.keras_graph import as_operation, joined
+from models.adapters.keras_layers import REBUILT
 
 CLASSES = {"Convolution2D": "Conv2D", "SeparableConvolution2D": "SeparableConv2D", "Model": "Functional"}
 """Names that layers had in Keras 1 and 2."""
@@ -34,53 +38,84 @@ NEUTRAL: dict[str, tuple] = {
     "rank": (2,),
 }
 """Options that keras 3 dropped, with the values that change nothing."""
-OF_OLD = ("init", "input_dtype", "input_dim", "input_length", "input_shape", "batch_shape", "nb_row", "nb_col")
+OF_OLD = (
+    *("init", "input_dtype", "input_dim", "input_length", "input_shape", "batch_shape", "nb_row", "nb_col"),
+    *("query_shape", "key_shape", "value_shape"),
+)
 """Options of old configurations that say nothing which the rest does not."""
 MODELS = ("Functional", "Sequential")
+OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
+"""Classes of tf.keras that hold an operation of TensorFlow."""
+REMEDY = "build the model in code and load it as factory:FILE.py:FUNCTION@weights.h5"
 
 
-def modernise(entry: dict[str, Any], keras: ModuleType, path: Path) -> dict[str, Any]:
+def modernise(entry: dict[str, Any], path: Path, of_tensorflow: bool = False) -> dict[str, Any]:
     """The configuration of a model or layer, ``{"class_name", "config", ...}``, as keras 3 takes it; layers within
-    too. Raises InputError naming the first layer that keras 3 cannot rebuild without running code of the file."""
+    too. ``of_tensorflow`` is whether the file was written on TensorFlow, whose pooling then is kept.
+
+    Raises InputError naming the first layer that keras 3 cannot rebuild without running code of the file.
+    """
     name = CLASSES.get(entry["class_name"], entry["class_name"])
+    if name in OPERATIONS:
+        return as_operation(entry, path, REMEDY)
+    if "module" not in entry and (operations := _module_of_operation(name, entry["config"])):
+        return {**entry, "module": operations, "registered_name": name}
+    name = f"Exact{name}" if of_tensorflow and name == "AveragePooling2D" else name
     config = entry["config"] if isinstance(entry["config"], dict) else {"name": "sequential", "layers": entry["config"]}
-    _check_known(name, {**entry, "config": config}, keras, path)
+    _check_known(name, {**entry, "config": config}, path)
     config = {key: _plain(value) for key, value in config.items() if not key.endswith(TRAINING_ONLY)}
     if name in MODELS:
-        layers = [modernise(layer, keras, path) for layer in config["layers"]]
-        config["layers"] = _with_input_layer(layers, config["layers"]) if name == "Sequential" else layers
+        layers = [modernise(layer, path, of_tensorflow) for layer in config["layers"]]
+        config["layers"] = _with_input_layer(layers, config["layers"]) if name == "Sequential" else joined(layers)
     elif isinstance(config.get("layer"), dict):
-        config["layer"] = modernise(config["layer"], keras, path)
-    elif hasattr(keras.layers, name):
-        config = _options(name, config, getattr(keras.layers, name), keras, path)
+        config["layer"] = modernise(config["layer"], path, of_tensorflow)
+    elif name in REBUILT or hasattr(keras.layers, name):
+        entry = {key: value for key, value in entry.items() if key != "build_config" or not of_tensorflow}
+        config = _options(name, config, REBUILT.get(name) or getattr(keras.layers, name), path)
+    if name in REBUILT:
+        return {**entry, "class_name": name, "config": config, "module": None, "registered_name": name}
     module = {"module": "keras.src.models.functional"} if name == "Functional" and "module" in entry else {}
     return {**entry, "class_name": name, "config": config, **module}
 
 
-def _check_known(name: str, entry: dict[str, Any], keras: ModuleType, path: Path) -> None:
-    remedy = "build the model in code and load it as factory:FILE.py:FUNCTION@weights.h5"
+def _check_known(name: str, entry: dict[str, Any], path: Path) -> None:
     layer = entry.get("name") or entry["config"].get("name") or name
     if name == "Lambda":
         raise InputError(
             f"The layer {layer!r} of {path} is a Lambda, which holds Python code that loading would run; it is not "
-            f"run: {remedy}."
+            f"run: {REMEDY}."
         )
     module = entry.get("module", "keras")  # .h5 files name no module, and a custom class none that is keras' own
-    known = name in MODELS or hasattr(keras.layers, name) or str(module).startswith("keras.src.ops")
+    known = name in MODELS or name in REBUILT or hasattr(keras.layers, name) or str(module).startswith("keras.src.ops")
     if not known or not str(module).startswith("keras"):
         raise InputError(
             f"The layer {layer!r} of {path} is of class {name!r}, which is not one of keras' own; "
-            f"layers of keras alone were expected: {remedy}."
+            f"layers of keras alone were expected: {REMEDY}."
         )
 
 
-def _options(name: str, config: dict[str, Any], layer: type, keras: ModuleType, path: Path) -> dict[str, Any]:
+def _module_of_operation(name: str, config: Any) -> str | None:
+    """Where keras 3 has the operation of that name, which its .h5 files do not tell; None for a layer."""
+    if not isinstance(config, dict) or name in MODELS or {"trainable", "dtype", "batch_shape"} & set(config):
+        return None
+    for module in (ops.numpy, ops.nn, ops.math, ops.image, ops.core, ops.linalg):
+        kind = getattr(module, name, None)
+        if isinstance(kind, type) and issubclass(kind, keras.Operation):
+            return module.__name__
+    return None
+
+
+def _options(name: str, config: dict[str, Any], layer: type, path: Path) -> dict[str, Any]:
     """The options of one layer under the names of keras 3. Raises InputError for one that it lacks and that matters."""
     if "nb_row" in config:
         config["kernel_size"] = [config["nb_row"], config["nb_col"]]
     accepted = _accepted(layer, keras.layers.Layer)
+    named = inspect.signature(layer).parameters
+    strict = () if any(option.kind is option.VAR_KEYWORD for option in named.values()) else tuple(named)
     kept: dict[str, Any] = {}
     for key, value in config.items():
+        if strict and key not in strict and (value is None or key == "trainable"):
+            continue
         new = key if key in accepted else OPTIONS.get(key, key)
         if new in accepted:
             kept[new] = VALUES.get(new, {}).get(value, value) if isinstance(value, str) else value
