@@ -32,7 +32,7 @@ review = typer.Typer(no_args_is_help=True, help="Label decisions: what is queued
 app.add_typer(review, name="review")
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip/.tar, FER-2013 CSV, or manifest CSV/Parquet.")]
-MODEL_HELP = "Checkpoint folder, model file, timm:NAME@FILE or factory:FILE.py:NAME@FILE."
+MODEL_HELP = "Checkpoint folder, model file, KERAS.json@FILE, timm:NAME@FILE or factory:FILE.py:NAME@FILE."
 Model = Annotated[str | None, typer.Option(metavar="MODEL", help=MODEL_HELP)]
 ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]

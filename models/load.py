@@ -20,9 +20,12 @@ from models.outputs import output_of
 from models.statedict import State, fit, is_safetensors, read_weights, rename
 
 FORMS = (
-    "a checkpoint folder, a .safetensors, .pt, .pth, .keras, .h5, .hdf5 or .onnx file, timm:NAME@weights or "
-    "factory:FILE.py:FUNCTION@weights"
+    "a checkpoint folder, a .safetensors, .pt, .pth, .keras, .h5, .hdf5 or .onnx file, MODEL.json@weights.h5, "
+    "timm:NAME@weights or factory:FILE.py:FUNCTION@weights"
 )
+
+PARTS = ".json@"
+"""Between a Keras model and its weights in two files."""
 
 
 def load_classifier(
@@ -95,6 +98,10 @@ def open_model(spec: str | Path, request: Request) -> Opened | Classifier:
         from models.adapters.factory import open_factory
 
         return open_factory(text.removeprefix("factory:"), request)
+    if PARTS in text:
+        from models.adapters.keras_parts import open_parts
+
+        return open_parts(text, request)
     path = Path(spec).expanduser()
     if not path.exists():
         raise InputError(f"The model {text!r} is not there; expected {FORMS}: check the path.")
@@ -155,7 +162,7 @@ def _sniff_archive(path: Path) -> str:
 
 
 def _is_form(text: str) -> bool:
-    return text.startswith(("timm:", "factory:"))
+    return text.startswith(("timm:", "factory:")) or PARTS in text
 
 
 def _check_folder(path: Path) -> None:

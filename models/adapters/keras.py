@@ -25,22 +25,26 @@ from models.opened import Opened, Request
 from models.outputs import TwoLogits
 
 
-def open_keras(path: Path, request: Request) -> Opened:
-    """Raises InputError where the extra is not installed, or naming the layer that cannot be rebuilt."""
-    keras = import_keras(path)
+def open_keras(path: Path, request: Request, shown: Path | None = None) -> Opened:
+    """The model of a file, which errors call ``shown``.
+
+    Raises InputError where the extra is not installed, or naming the layer that cannot be rebuilt.
+    """
+    shown = shown or path
+    keras = import_keras(shown)
     from models.adapters.keras_layers import REBUILT  # stands on keras, which need not be there
 
     modern_copy = _modern_zip if zipfile.is_zipfile(path) else _modern_hdf5
     with TemporaryDirectory() as folder, _quiet(), keras.saving.custom_object_scope(REBUILT):
         try:
-            model = keras.saving.load_model(modern_copy(path, folder), compile=False, safe_mode=True)
+            model = keras.saving.load_model(modern_copy(path, folder, shown), compile=False, safe_mode=True)
         except InputError:
             raise
         except Exception as error:  # keras lets through what h5py, zipfile and its layers raise
             raise InputError(
-                f"keras cannot rebuild {path}: {_reason(error)}; save the model again with keras 3."
+                f"keras cannot rebuild {shown}: {_reason(error)}; save the model again with keras 3."
             ) from None
-        return opened_model(keras, model, path.stem, path)
+        return opened_model(keras, model, shown.stem, shown)
 
 
 def opened_model(keras: ModuleType, model: Any, name: str, path: Path) -> Opened:
@@ -117,7 +121,7 @@ def import_keras(path: Path) -> ModuleType:
     return keras
 
 
-def _modern_zip(path: Path, folder: str) -> Path:
+def _modern_zip(path: Path, folder: str, shown: Path) -> Path:
     """A copy of a .keras archive whose configuration is as keras 3 takes it."""
     from models.adapters.keras_configs import modernise
 
@@ -128,12 +132,12 @@ def _modern_zip(path: Path, folder: str) -> Path:
             if member.filename == "config.json":
                 version = json.loads(archive.read("metadata.json")).get("keras_version")
                 entry = json.loads(_without_slashes(content.decode()))
-                content = json.dumps(modernise(entry, path, _of_tensorflow(version))).encode()
+                content = json.dumps(modernise(entry, shown, _of_tensorflow(version))).encode()
             copy.writestr(member, content)
     return modern
 
 
-def _modern_hdf5(path: Path, folder: str) -> Path:
+def _modern_hdf5(path: Path, folder: str, shown: Path) -> Path:
     """A copy of an .h5 file whose configuration is as keras 3 takes it. Raises InputError for weights alone."""
     import h5py
 
@@ -144,12 +148,13 @@ def _modern_hdf5(path: Path, folder: str) -> Path:
         config = file.attrs.get("model_config")
         if config is None:
             raise InputError(
-                f"{path} holds weights alone and no model; save the whole model with model.save(...), or bring the "
-                "code that builds it: factory:FILE.py:FUNCTION@weights.h5."
+                f"{shown} holds weights alone and no model; give what model.to_json() wrote with it, "
+                f"MODEL.json@{shown.name}, or the code that builds it, factory:FILE.py:FUNCTION@{shown.name}, or save "
+                "the whole model with model.save(...)."
             )
         entry = json.loads(_without_slashes(_text(config)))
         of_tensorflow = _of_tensorflow(_text(file.attrs.get("keras_version")), _text(file.attrs.get("backend")))
-        file.attrs["model_config"] = json.dumps(modernise(entry, path, of_tensorflow)).encode()
+        file.attrs["model_config"] = json.dumps(modernise(entry, shown, of_tensorflow)).encode()
     return modern
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ import pytest
 from audit.scoring import score
 from faces.errors import InputError
 from models.adapters.keras import import_keras
-from models.load import load_classifier
+from models.load import load_again, load_classifier
 from tests.conftest import ROOT
 
 CLASSES = "angry,disgust,fear,happy,sad,surprise,neutral"
@@ -88,3 +89,64 @@ def test_operations_of_keras_3(tmp_path: Path, suffix: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 1)).astype(np.uint8)
     expected = model.predict(pixels.astype(np.float32), verbose=0)
     np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
+
+
+def in_two_files(tmp_path: Path, name: str) -> str:
+    """A file of TensorFlow as model.to_json() and model.save_weights() would have written it."""
+    with h5py.File(FOLDER / f"{name}.h5") as whole, h5py.File(tmp_path / "fer.h5", "w") as weights:
+        version, backend = whole.attrs["keras_version"], whole.attrs["backend"]
+        told = {**json.loads(whole.attrs["model_config"]), "keras_version": version, "backend": backend}
+        (tmp_path / "fer.json").write_text(json.dumps(told))
+        for key in whole["model_weights"]:
+            whole.copy(f"model_weights/{key}", weights, key)
+        for key, value in whole["model_weights"].attrs.items():
+            weights.attrs[key] = value
+    return f"{tmp_path}/fer.json@{tmp_path}/fer.h5"
+
+
+def test_a_model_in_two_files(tmp_path: Path) -> None:
+    spec = in_two_files(tmp_path, "tf")
+    classifier = load_classifier(spec, CLASSES)
+    with np.load(FOLDER / "answers.npz") as answers:
+        pixels, expected = answers["tf_pixels"], answers["tf_255"]
+    np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
+    fields = {**vars(classifier), "preprocessing": vars(classifier.preprocessing), "classes": list(classifier.labels)}
+    again = load_again({**fields, "relative_path": None}, tmp_path)
+    assert again.fingerprint == classifier.fingerprint
+
+
+def test_weights_alone_name_the_two_forms(tmp_path: Path) -> None:
+    in_two_files(tmp_path, "tf")
+    with pytest.raises(InputError, match=r"MODEL\.json@fer\.h5.*factory:.*model\.save"):
+        load_classifier(tmp_path / "fer.h5", CLASSES)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_of_keras_3_in_two_files(tmp_path: Path) -> None:
+    keras = import_keras(Path("the test"))
+    layers = keras.layers
+    body = [layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(7)]
+    model = keras.Sequential([keras.Input((32, 32, 1)), *body, layers.Softmax()])
+    (tmp_path / "fer.json").write_text(model.to_json())
+    model.save_weights(tmp_path / "fer.weights.h5")
+    classifier = load_classifier(f"{tmp_path}/fer.json@{tmp_path}/fer.weights.h5", CLASSES, "32x32,gray,0..1")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 1)).astype(np.uint8)
+    expected = model.predict(pixels / 255, verbose=0)
+    np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "told"),
+    [
+        ("{", b"", "is not what a Keras model.to_json"),
+        ("[]", b"", "is not what a Keras model.to_json"),
+        ('{"class_name": "Sequential", "config": []}', b"no weights", "is no HDF5 file"),
+    ],
+)
+def test_what_is_no_model_or_no_weights_is_one_sentence(tmp_path: Path, model: str, weights: bytes, told: str) -> None:
+    (tmp_path / "fer.json").write_text(model)
+    (tmp_path / "fer.h5").write_bytes(weights)
+    with pytest.raises(InputError, match=told):
+        load_classifier(f"{tmp_path}/fer.json@{tmp_path}/fer.h5", CLASSES)
+    with pytest.raises(InputError, match=r"gone\.h5.*is not a file"):
+        load_classifier(f"{tmp_path}/fer.json@{tmp_path}/gone.h5", CLASSES)

@@ -1,0 +1,64 @@
+"""``MODEL.json@WEIGHTS``: a Keras model in two files, of ``model.to_json()`` and ``model.save_weights()``."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from faces.errors import InputError
+from models.adapters.keras import import_keras, open_keras
+from models.opened import Opened, Request
+
+
+def open_parts(text: str, request: Request) -> Opened:
+    """``text`` is MODEL.json@WEIGHTS. Raises InputError where a file is missing, is something else, or does not fit."""
+    model, weights = (Path(part).expanduser() for part in text.rsplit(".json@", 1))
+    model = model.with_name(f"{model.name}.json")
+    for path in (model, weights):
+        if not path.is_file():
+            raise InputError(f"{path}, named by the model {text!r}, is not a file; give the path of one.")
+    import_keras(model)
+    with TemporaryDirectory() as folder:
+        whole = _whole(model, weights, Path(folder))
+        opened = open_keras(whole, request, shown=weights)
+    return replace(opened, name=model.stem, path=weights, spec=f"{model.resolve()}@{weights.resolve()}")
+
+
+def _whole(model: Path, weights: Path, folder: Path) -> Path:
+    """The file that ``model.save()`` would have written."""
+    import h5py
+
+    try:
+        config = json.loads(model.read_text(encoding="utf-8"))
+        kind, version = config["class_name"], str(config.get("keras_version", ""))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{model} is not what a Keras model.to_json() writes ({error!r}); give that file.") from None
+    if not h5py.is_hdf5(weights):
+        raise InputError(f"{weights} is no HDF5 file; the weights that {kind}.save_weights() wrote were expected.")
+    with h5py.File(weights) as file:
+        if "layer_names" not in file.attrs and "model_config" not in file.attrs:
+            return _archive(config, weights, folder / "model.keras")
+        whole = folder / "model.h5"
+        with h5py.File(whole, "w") as copy:
+            source = file.get("model_weights", file)
+            target = copy.create_group("model_weights")
+            for name in source:
+                source.copy(source[name], target, name)
+            for name, value in source.attrs.items():
+                target.attrs[name] = value
+            copy.attrs["model_config"] = json.dumps(config)
+            copy.attrs["keras_version"] = version
+            copy.attrs["backend"] = config.get("backend", "")
+    return whole
+
+
+def _archive(config: dict, weights: Path, archive: Path) -> Path:
+    """A .keras archive, in which keras 3 keeps weights as ``save_weights`` writes them to .weights.h5."""
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("config.json", json.dumps(config))
+        file.writestr("metadata.json", json.dumps({"keras_version": config.get("keras_version", "3")}))
+        file.write(weights, "model.weights.h5")
+    return archive
