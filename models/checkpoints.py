@@ -98,6 +98,42 @@ def load(folder: Path | str) -> Classifier:
     )
 
 
+def named(name: str | None) -> Path | None:
+    """The checkpoint folder of that name or at that path; None where there is none."""
+    if not name:
+        return None
+    folder = catalogue.shipped().get(name, Path(name))
+    return folder if (folder / CARD).is_file() else None
+
+
+def go_on_from(folder: Path, network: nn.Module, labels: LabelSet) -> None:
+    """Give ``network`` for ``labels`` the weights of a checkpoint: its head those of the classes of the same name.
+
+    A class that the checkpoint does not know keeps what was drawn for it. Raises InputError where the checkpoint is of
+    another network.
+    """
+    before, own = load(folder), network.state_dict()
+    given = before.network.state_dict()
+    state = {name.replace("features.both.", "features.", 1): value for name, value in given.items()}
+    shared = [name for name in labels if name in before.labels]
+    to, of = [labels.index(name) for name in shared], [before.labels.index(name) for name in shared]
+    last = list(own)[-1].rpartition(".")[0]
+    heads = {name for name in own if name.rpartition(".")[0] == last}
+    fits = own.keys() == state.keys() and all(
+        value.shape[int(name in heads) :] == state[name].shape[int(name in heads) :] for name, value in own.items()
+    )
+    if not fits:
+        raise InputError(
+            f"The checkpoint {folder} is of the network {before.card['network']['name']!r}, which is another than the "
+            "recipe's; name the same network, or give its weights file."
+        )
+    for name in heads:
+        head = own[name].clone()
+        head[to] = state[name][of]
+        state[name] = head
+    network.load_state_dict(state)
+
+
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "name": str,
     "classes": list,

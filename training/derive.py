@@ -11,7 +11,7 @@ from faces.errors import InputError
 from models import checkpoints, networks
 from models.classifier import Classifier
 from training import card, figures
-from training.gather import gathered
+from training.gather import gathered, wanted
 from training.loop import divided
 from training.recipe import Recipe
 
@@ -36,7 +36,7 @@ def derive(
     checkpoints.rounded(after.network)
     right = figures.probabilities(after, validation.images).argmax(axis=1) == validation.classes
     results = {**before.card["figures"], **after.card["figures"], "validation": figures.accuracy(right)}
-    results |= card.tested(recipe, dataset, after, faces)
+    results |= card.tested(recipe, dataset, after, wanted(faces, recipe))
     made_from = {"name": before.name, "fingerprint": before.fingerprint, "change": told}
     checkpoints.save(after, out, {"figures": results, "derived_from": made_from})
     return checkpoints.load(out)

@@ -18,7 +18,7 @@ from models.classifier import Classifier, Preprocessing
 from models.out_of_fold import FOLDER
 from training import card, figures
 from training.curves import write_curves, write_dynamics
-from training.gather import gathered
+from training.gather import gathered, wanted
 from training.loop import Outcome, divided, run_members
 from training.memory import Faces
 from training.out_of_fold import write_out_of_fold
@@ -54,9 +54,10 @@ def train(
     if folds is not None and folds < 2:
         raise InputError(f"{folds} folds cannot be made; pass --folds 2 or more.")
     datasets = [dataset, *also]
-    faces, notes = gathered(recipe, datasets, labels)
+    everything, notes = gathered(recipe, datasets, labels)
+    faces = wanted(everything, recipe)
     work = _work_folder(out, _key(recipe, datasets, labels, folds), resume)
-    classifier, outcome, training = _trained(recipe, faces, work, progress)
+    classifier, outcome, training = _trained(recipe, faces, divided(everything, recipe), work, progress)
     results = classifier.card["figures"] | card.tested(recipe, dataset, classifier, faces)
     if folds is not None:
         results["out_of_fold"] = write_out_of_fold(recipe, classifier.preprocessing, faces, folds, work, progress)
@@ -71,9 +72,14 @@ def train(
     return checkpoints.load(out)
 
 
-def _trained(recipe: Recipe, faces: Faces, work: Path, progress: bool) -> tuple[Classifier, Outcome, Faces]:
-    """The chosen weights as a Classifier with its first figures, how it went, and the faces it learnt from."""
-    training, validation = divided(faces, recipe)
+def _trained(
+    recipe: Recipe, faces: Faces, parts: tuple[Faces, Faces], work: Path, progress: bool
+) -> tuple[Classifier, Outcome, Faces]:
+    """The chosen weights as a Classifier with its first figures, how it went, and the faces it learnt from.
+
+    ``parts`` are what is learnt from and what is held out of ``faces``.
+    """
+    training, validation = parts
     plain = Preprocessing(recipe.model.size, recipe.model.size, recipe.model.channels)
     preprocessing = normalising(plain, training.images)
     network, outcome = run_members(recipe, preprocessing, training, validation, work, progress)

@@ -18,7 +18,7 @@ from training.recipe import Recipe
 
 
 def gathered(recipe: Recipe, datasets: Sequence[FaceDataset], labels: Path | None) -> tuple[Faces, dict[str, Any]]:
-    """All faces of the training parts, with corrected targets, and what the card says about the corrections."""
+    """All faces of the training parts, of whatever class, with corrected targets, and what the card says of those."""
     named = [renamed(dataset, recipe.data.rename) for dataset in datasets]
     classes = named[0].labels if len(named) == 1 else LabelSet.of(name for dataset in named for name in dataset.labels)
     plain = Preprocessing(recipe.model.size, recipe.model.size, recipe.model.channels)
@@ -28,8 +28,12 @@ def gathered(recipe: Recipe, datasets: Sequence[FaceDataset], labels: Path | Non
         corrected = correct(first, labels)
         counts = {"changed": corrected.changed, "softened": corrected.softened, "dropped": corrected.dropped}
         first, notes = corrected.faces, {"corrections": {"file": labels.name, **counts}}
-    faces = joined([first, *others]) if others else first
-    return (faces.only(LabelSet(recipe.data.classes)) if recipe.data.classes else faces), notes
+    return (joined([first, *others]) if others else first), notes
+
+
+def wanted(faces: Faces, recipe: Recipe) -> Faces:
+    """The faces of the recipe's classes."""
+    return faces.only(LabelSet(recipe.data.classes)) if recipe.data.classes else faces
 
 
 def renamed(dataset: FaceDataset, names: dict[str, str]) -> FaceDataset:

@@ -19,10 +19,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from faces.errors import InputError
-from models import catalogue
+from models import catalogue, checkpoints
 from models.classifier import Preprocessing
 from models.networks import Pooled, fused, mirrored
 from training.folds import held_out
+from training.gather import wanted
 from training.keeper import BEST, LAST, Keeper
 from training.learner import Learner
 from training.memory import Faces
@@ -58,7 +59,11 @@ def run(
     """
     torch.manual_seed(recipe.learn.seed)
     model, build = recipe.model, catalogue.pooled if member else catalogue.build
-    network = build(model.network, len(training.labels), model.channels, pretrained=model.pretrained, size=model.size)
+    begun = checkpoints.named(model.pretrained)
+    weights = None if begun else model.pretrained
+    network = build(model.network, len(training.labels), model.channels, pretrained=weights, size=model.size)
+    if begun:
+        checkpoints.go_on_from(begun, network, training.labels)
     clock = Clock()
     learner = Learner(network, recipe, preprocessing, training, validation, clock)
     keeper = Keeper(work, recipe.learn.patience, recipe.learn.minutes, clock)
@@ -161,9 +166,13 @@ def _beside(name: str, recipe: Recipe) -> Recipe:
 
 
 def divided(faces: Faces, recipe: Recipe) -> tuple[Faces, Faces]:
-    """The part that is learnt from and the held-out part that epochs are chosen by."""
+    """The part that is learnt from and the held-out part that epochs are chosen by, of the recipe's classes.
+
+    The same images are held out whatever the classes, so that a training may go on from one with more of them.
+    """
     aside = held_out(faces.classes, faces.groups, recipe.data.validation, recipe.learn.seed)
-    return faces.take(np.flatnonzero(~aside)), faces.take(np.flatnonzero(aside))
+    learnt, held = (wanted(faces.take(np.flatnonzero(part)), recipe) for part in (~aside, aside))
+    return learnt, held
 
 
 @contextmanager

@@ -26,7 +26,8 @@ class Part(BaseModel):
 class Network(Part):
     """``network`` is a catalogue name; ``size`` is the side in pixels, ``channels`` 1 (grey) or 3 (RGB).
 
-    ``pretrained`` is a weights file, or ``"timm"`` for timm's download; ``members`` such networks, each from its own
+    ``pretrained`` is a weights file, ``"timm"`` for timm's download, or a checkpoint folder or the name of one that
+    ships, of the same network, whose classes are kept by name; ``members`` such networks, each from its own
     seed, are trained and fused into one, and with them the networks of the recipes named in ``beside``, each trained as
     its recipe says, but on this one's data and at this one's size; ``mirrored`` makes the trained network look at every
     image both ways round, which takes it twice as long; ``frozen`` is the share of the layers, from the input on, that

@@ -16,10 +16,13 @@ import pytest
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from models import checkpoints, out_of_fold
+from models.classifier import Preprocessing
 from tests.unit.training_faces import NAMES, quarters
 from training.derive import derive, mirrored
 from training.fit import train
 from training.learner import Order
+from training.loop import divided
+from training.memory import in_memory
 from training.recipe import Data, Network, Recipe
 
 
@@ -214,3 +217,39 @@ def test_a_killed_training_leaves_nothing_and_resumes_to_the_same_weights(tmp_pa
     whole = train(recipe(epochs=6), quarters(), tmp_path / "whole", progress=False)
     assert resumed.fingerprint == whole.fingerprint
     assert pd.read_csv(out / "curves.csv")["epoch"].tolist() == list(range(6))
+
+
+def test_a_training_goes_on_from_a_checkpoint_with_more_classes(trained: Path, tmp_path: Path) -> None:
+    before = checkpoints.load(trained)
+    told = recipe(epochs=1, rate=1e-9, average=0, sizes=[48])
+    model = Network(network="tiny", pretrained=str(trained), mirrored=True)
+    narrowed = told.model_copy(update={"model": model, "data": Data(validation=0.2, classes=("sad", "angry"))})
+    after = train(narrowed, quarters(), tmp_path / "two", progress=False)
+    assert after.labels.names == ("sad", "angry")
+    head, of = after.network.classify.weight, before.network.classify.weight
+    for name in after.labels:
+        np.testing.assert_allclose(
+            head[after.labels.index(name)].detach(), of[before.labels.index(name)].detach(), atol=1e-3
+        )
+    again = train(
+        told.model_copy(update={"model": Network(network="tiny", pretrained=str(tmp_path / "two"))}),
+        quarters(),
+        tmp_path / "three",
+        progress=False,
+    )
+    assert again.labels.names == NAMES  # the one that the checkpoint does not know is drawn
+
+
+def test_another_network_cannot_go_on_from_a_checkpoint(trained: Path, tmp_path: Path) -> None:
+    other = recipe().model_copy(update={"model": Network(network="separable", pretrained=str(trained))})
+    with pytest.raises(InputError, match=r"is of the network 'tiny', which is another"):
+        train(other, quarters(), tmp_path / "other", progress=False)
+
+
+def test_the_same_images_are_held_out_whatever_the_classes() -> None:
+    faces = in_memory(quarters(), LabelSet(NAMES), Preprocessing(48, 48, 1))
+    two = recipe().model_copy(update={"data": Data(validation=0.2, classes=("sad", "angry"))})
+    all_learnt, _ = divided(faces, recipe())
+    learnt, held = divided(faces, two)
+    assert set(learnt.content) <= set(all_learnt.content) and not set(held.content) & set(all_learnt.content)
+    assert learnt.labels.names == held.labels.names == ("sad", "angry")
