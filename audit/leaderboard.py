@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from audit import intervals
+from audit.run import AuditRun
 from faces.emotions import LabelSet, vote_columns
 from faces.errors import InputError
 
@@ -65,17 +66,20 @@ SYSTEMS: dict[str, Published] = {
 }
 """The figure of the student system that a recipe stands for; one that ends in ``-frozen`` shares the other's."""
 
-TASKS: dict[frozenset[str], str] = {
-    frozenset({"happy", "sad", "neutral", "surprise"}): "system-0-cnn",
-    frozenset({"angry", "fear", "happy", "sad", "surprise"}): "system-1-vggface",
-    frozenset({"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"}): "system-2-cnn",
-    frozenset({"happy", "sad"}): "system-3-cnn-small",
-}
-"""The classes of a task and the recipe whose published figure is the best of it: for models of other recipes."""
-
-
 BEST = ("system-0-cnn", "system-1-vggface", "system-2-cnn", "system-3-cnn-small", "system-4-cnn")
 """The recipe that stands for each system's best figure."""
+
+SEVEN = frozenset({"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"})
+CLASSES: dict[int, frozenset[str]] = {
+    0: frozenset({"happy", "sad", "neutral", "surprise"}),
+    1: frozenset({"angry", "fear", "happy", "sad", "surprise"}),
+    2: SEVEN,
+    3: frozenset({"happy", "sad"}),
+    4: SEVEN,
+}
+"""The classes of each system's task: its figures say nothing of another's."""
+TASKS: dict[frozenset[str], str] = {CLASSES[system]: recipe for system, recipe in enumerate(BEST) if system != 4}
+"""The classes of a task and the recipe whose published figure is the best of it: for models of other recipes."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +93,17 @@ class Entry:
     """
 
     run: str
+    path: str
     recipe: str
     classes: int
     n: int
-    accuracy: float
-    low: float
-    high: float
+    accuracy: float | None
+    low: float | None
+    high: float | None
     unseen: float | None
     votes: float | None
+    published_system: int | None
+    published_part: str | None
     published: float | None
     published_low: float | None
     published_high: float | None
@@ -110,65 +117,86 @@ class Entry:
     worst_group_accuracy: float | None
 
 
-def leaderboard(runs: Sequence[Path | str]) -> pd.DataFrame:
+def leaderboard(runs: Sequence[Path | str], names: Sequence[str] | None = None) -> pd.DataFrame:
     """One row a run folder, by the number of classes, best accuracy first; columns are those of Entry.
 
-    Raises InputError where a folder is no finished run.
+    ``names`` are what the runs are called, their folders' by default. Raises InputError where a folder is no finished
+    run or is damaged.
     """
     if not runs:
         raise InputError("No runs were given; pass the folders that `facevalue audit` wrote.")
-    table = pd.DataFrame([asdict(entry(Path(run))) for run in runs])
+    opened = [AuditRun.open(run) for run in runs]
+    called = list(names or _names(opened))
+    table = pd.DataFrame([asdict(entry(run, name)) for run, name in zip(opened, called, strict=True)])
+    whole = ("parameters", "published_system")
+    table = table.astype({**dict.fromkeys(whole, "Int64"), **dict.fromkeys(("accuracy", "low", "high"), "float64")})
     return table.sort_values(["classes", "accuracy"], ascending=[True, False]).reset_index(drop=True)
 
 
-def entry(run: Path) -> Entry:
-    """A run folder as one row. Raises InputError where it is no finished run."""
-    if not (run / "manifest.json").is_file():
-        raise InputError(
-            f"{run} is not a finished audit run (it has no manifest.json); pass a folder of `facevalue audit`."
-        )
-    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    samples = pd.read_parquet(run / "samples.parquet")
-    judged = samples[samples["status"] == "ok"]
+def _names(runs: Sequence[AuditRun]) -> list[str]:
+    """The runs' folders; where two have one name, with the folder they lie in."""
+    names = [run.name for run in runs]
+    return [
+        f"{run.folder.parent.name}/{name}" if names.count(name) > 1 else name
+        for run, name in zip(runs, names, strict=True)
+    ]
+
+
+def entry(run: AuditRun, name: str | None = None) -> Entry:
+    """A run as one row; accuracy and its interval are None where no image was judged."""
+    judged = run.samples[run.samples["status"] == "ok"]
     right = judged["label"] == judged["predicted"]
-    low, high = wilson(int(right.sum()), len(judged))
-    model = manifest["model"] or {"name": "predictions"}
+    low, high = wilson(int(right.sum()), len(judged)) if len(judged) else (None, None)
+    model = run.manifest["model"] or {"name": "predictions"}
     card = model.get("card") or {}
     figures = card.get("figures") or {}
     recipe = (card.get("recipe") or {}).get("name", model["name"])
-    spent = 1000 * (_stored(run / "timing.json").get("inference_s") or 0.0) / max(1, len(samples))
+    spent = 1000 * (run.timing.get("inference_s") or 0.0) / max(1, len(run.samples))
+    augmentation = figures.get("test_time_augmentation")
     return Entry(
-        run=run.resolve().name,
+        run=name or run.name,
+        path=str(run.folder),
         recipe=recipe,
-        classes=len(manifest["classes"]),
+        classes=len(run.classes),
         n=len(judged),
-        accuracy=int(right.sum()) / max(1, len(judged)),
+        accuracy=int(right.sum()) / len(judged) if len(judged) else None,
         low=low,
         high=high,
         unseen=_unseen(judged, right) if model.get("trained_on") else None,
-        votes=agreement(judged, LabelSet(tuple(manifest["classes"]))),
+        votes=agreement(judged, run.classes),
         parameters=figures.get("parameters"),
-        megabytes=_megabytes(model, run),
+        megabytes=_megabytes(model, run.folder),
         milliseconds=spent or None,
-        augmentation=augmentation if (augmentation := figures.get("test_time_augmentation")) != "none" else None,
-        calibration_error=_stored(run / "results" / "calibration.json").get("ece"),
-        **_published(recipe, manifest["classes"]),
+        augmentation=augmentation if augmentation != "none" else None,
+        calibration_error=_calibration_error(run),
+        **_published(recipe, run.manifest["classes"]),
         **_worst_group(run),
     )
 
 
 def published(recipe: str, classes: Sequence[str]) -> Published | None:
-    """The figure to hold a run against: of its recipe's system, else the best of a system with the same classes."""
-    own = recipe.removesuffix("-frozen")
-    return SYSTEMS.get(own) or SYSTEMS.get(TASKS.get(frozenset(classes), ""))
+    """The figure to hold a run against: of its recipe, else the best of its recipe's system, else the best of a system
+    with the same classes. None where there is none of these ``classes``."""
+    own = re.match(r"system-(\d)-", recipe)
+    if own and CLASSES.get(int(own[1])) == frozenset(classes):
+        return SYSTEMS.get(recipe.removesuffix("-frozen")) or SYSTEMS[BEST[int(own[1])]]
+    return SYSTEMS.get(TASKS.get(frozenset(classes), ""))
 
 
 def _published(recipe: str, classes: Sequence[str]) -> dict[str, Any]:
     told = published(recipe, classes)
     if told is None:
-        return dict.fromkeys(("published", "published_low", "published_high", "meaning"))
+        names = ("published_system", "published_part", "published", "published_low", "published_high", "meaning")
+        return dict.fromkeys(names)
     low, high = told.interval or (None, None)
-    return {"published": told.accuracy, "published_low": low, "published_high": high, "meaning": told.meaning()}
+    return {
+        "published_system": told.system,
+        "published_part": told.part,
+        "published": told.accuracy,
+        "published_low": low,
+        "published_high": high,
+        "meaning": told.meaning(),
+    }
 
 
 def _unseen(judged: pd.DataFrame, right: pd.Series) -> float | None:
@@ -191,9 +219,15 @@ def agreement(judged: pd.DataFrame, classes: LabelSet) -> float | None:
     return float((chosen == votes.max(axis=1))[voted].mean()) if voted.any() else None
 
 
-def _worst_group(run: Path) -> dict[str, Any]:
+def _calibration_error(run: AuditRun) -> float | None:
+    """None for a run of predictions without probabilities, which stores no calibration."""
+    file = run.folder / "results" / "calibration.json"
+    return run.result("calibration").get("ece") if file.is_file() else None
+
+
+def _worst_group(run: AuditRun) -> dict[str, Any]:
     """The group, large enough to judge, with the lowest standardised accuracy; single attributes only."""
-    groups = pd.read_parquet(run / "results" / "groups.parquet", columns=["attribute", "group", "standardised"])
+    groups = run.table("groups")
     single = groups[~groups["attribute"].str.contains(" × ", regex=False)].dropna(subset=["standardised"])
     if single.empty:
         return {"worst_group": None, "worst_group_accuracy": None}
@@ -211,10 +245,6 @@ def _megabytes(model: dict[str, Any], run: Path) -> float | None:
         if file.is_file():
             return file.stat().st_size / 1e6
     return None
-
-
-def _stored(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:

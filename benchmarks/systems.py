@@ -17,10 +17,11 @@ from pathlib import Path
 import pandas as pd
 
 from audit import AuditOptions, audit
-from audit.leaderboard import leaderboard, published
+from audit.leaderboard import leaderboard
 from benchmarks._real import faces_folder, public_test
 from benchmarks.subsets import BARS
 from faces.readers import open_dataset
+from reports.words import known, percent, span
 from training.fit import train
 from training.recipe import load_recipe
 
@@ -42,14 +43,17 @@ def run(name: str, folder: Path) -> Path:
 
 
 def row(entry: pd.Series) -> str:
-    told = published(entry["recipe"], [])
-    claim = "" if told is None else f"{told.accuracy:.2%}{f' of {told.images}' if told.images else ''}"
-    votes = "" if pd.isna(entry["votes"]) else f"{entry['votes']:.1%}"
-    return (
-        f"| `{entry['recipe']}` | {entry['classes']} | {entry['accuracy']:.1%} ({entry['low']:.1%} to "
-        f"{entry['high']:.1%}) of {entry['n']:,} | {entry['unseen']:.1%} | {votes} | {claim} | "
-        f"{entry['augmentation'] or 'none'} |"
+    claim = "–"
+    if known(entry["published"]):
+        part = "" if entry["published_part"] == "test" else f" ({entry['published_part']})"
+        limits = f" ({span(entry['published_low'], entry['published_high'])})" if known(entry["published_low"]) else ""
+        claim = f"{percent(entry['published'], 2)}{part}{limits}"
+    reached = f"{percent(entry['accuracy'])} ({span(entry['low'], entry['high'])}) of {entry['n']:,}"
+    cells = (
+        *(f"`{entry['recipe']}`", entry["classes"], reached, percent(entry["unseen"]), percent(entry["votes"])),
+        *(claim, entry["augmentation"] or "none"),
     )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> int:
@@ -65,9 +69,10 @@ def main() -> int:
     for _, entry in table.iterrows():
         print(row(entry))
     best = table.groupby(table["recipe"].str.extract(r"system-(\d)")[0].astype(float))["accuracy"].max()
+    bars = {**BARS, 4: BARS[2]}
     for system, reached in best.items():
-        print(f"system {system:.0f}: {reached:.1%}, bar {BARS[int(system)]:.1%}")
-    return int(any(reached <= BARS[int(system)] for system, reached in best.items()))
+        print(f"system {system:.0f}: {reached:.1%}, bar {bars[int(system)]:.1%}")
+    return int(any(reached <= bars[int(system)] for system, reached in best.items()))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from audit.answers import Graded
@@ -248,6 +249,7 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
         "classes",
         "images",
         "accuracy (95%)",
+        "unseen",
         "published (95%)",
         "votes agree",
         "weights",
@@ -258,16 +260,23 @@ def print_leaderboard(table: pd.DataFrame, console: Console | None = None) -> No
     )
     rows = []
     for row in table.astype(object).where(table.notna(), None).to_dict("records"):
-        published = (row["published"], row["published_low"], row["published_high"])
-        worst = "–" if row["worst_group"] is None else f"{row['worst_group']} {_percent(row['worst_group_accuracy'])}"
+        figure = (row["published"], row["published_low"], row["published_high"])
+        part = "" if row["published_part"] == "test" else f" {row['published_part']}"
+        told = f"{figure[0]:.2%}" if figure[1] is None and figure[0] else _interval(*figure)
+        worst = (
+            "–"
+            if row["worst_group"] is None
+            else f"{escape(row['worst_group'])} {_percent(row['worst_group_accuracy'])}"
+        )
         rows.append(
             (
-                str(row["run"]),
-                str(row["recipe"]) if row["augmentation"] is None else f"{row['recipe']} *",
+                escape(row["run"]),
+                escape(row["recipe"] if row["augmentation"] is None else f"{row['recipe']} *"),
                 str(row["classes"]),
                 f"{row['n']:,}",
                 _interval(row["accuracy"], row["low"], row["high"]),
-                f"{published[0]:.2%}" if published[1] is None and published[0] else _interval(*published),
+                _percent(row["unseen"]),
+                "–" if figure[0] is None else f"system {row['published_system']}{part}: {told}",
                 _percent(row["votes"]),
                 "–" if row["parameters"] is None else f"{row['parameters']:,.0f}",
                 "–" if row["megabytes"] is None else f"{row['megabytes']:.1f}",

@@ -33,7 +33,8 @@ def body(view: View) -> Component:
     """Figure, what published figures can mean, and the table."""
     from reports import figures
 
-    frame = leaderboard([served.run.folder for served in view.site.served])
+    served = view.site.served
+    frame = leaderboard([one.run.folder for one in served], [one.slug for one in served])
     described = "Accuracy of every run with its interval, beside the published figure"
     plot = graph("leaderboard", figures.leaderboard(frame, theme=view.theme), describe=described)
     return html.Div(
@@ -58,12 +59,17 @@ def _recipe(row: dict) -> str:
 
 
 def _accuracy(row: dict) -> str:
+    if not known(row["accuracy"]):
+        return "–"
     return f"{percent(row['accuracy'])} ({span(row['low'], row['high'])})"
 
 
 def _published(row: dict) -> str:
     limits = f" ({span(row['published_low'], row['published_high'])})" if known(row["published_low"]) else ""
-    return f"{percent(row['published'], 2)}{limits}"
+    if not known(row["published"]):
+        return "–"
+    part = "" if row["published_part"] == "test" else f", {row['published_part']}"
+    return f"System {row['published_system']}{part}: {percent(row['published'], 2)}{limits}"
 
 
 def _worst(row: dict) -> str:
@@ -83,7 +89,7 @@ COLUMNS = (
     Column("accuracy", "Accuracy (95%)", _accuracy, number=True),
     Column("unseen", "Unseen", lambda row: percent(row["unseen"]), number=True),
     Column("votes", "Votes agree", lambda row: percent(row["votes"]), number=True),
-    Column("published", "Published (95%)", _published, number=True),
+    Column("published", "Published (95%)", _published),
     Column("parameters", "Weights", _parameters, number=True),
     Column("megabytes", "MB", lambda row: decimal(row["megabytes"], 1), number=True),
     Column("milliseconds", "ms", lambda row: decimal(row["milliseconds"], 1), number=True),
@@ -92,7 +98,8 @@ COLUMNS = (
 )
 NOTE = (
     "*: with test-time augmentation, as its card says. Unseen: accuracy without images whose copies the model was "
-    "trained on. Votes agree: share of predictions that onlookers' votes agree with, where there are any. ms: of an "
-    "image where the audit ran. ECE: expected calibration error. Worst group: by standardised accuracy."
+    "trained on. Published: of the run's own system, or the best of a system with the same classes. Intervals take "
+    "pictures as independent. Votes agree: share of predictions that onlookers' votes agree with, where there are "
+    "any. ms: of an image where the audit ran. ECE: expected calibration error. Worst group: by standardised accuracy."
 )
 REGIONS = {Ids.BODY: body}

@@ -6,10 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from audit.leaderboard import SYSTEMS, TASKS, Published, agreement, entry, leaderboard
+from audit.jsonsafe import records
+from audit.leaderboard import CLASSES, SYSTEMS, TASKS, Entry, Published, agreement, entry, leaderboard, published
+from audit.run import SCHEMA_VERSION, AuditRun
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from training.recipe import recipe_names
@@ -26,7 +29,11 @@ def run_folder(
     (folder / "model" / "weights.safetensors").write_bytes(b"0" * 2_000_000)
     card = {"recipe": {"name": recipe}, "figures": {"parameters": 1000}}
     model = {"name": recipe, "path": "/gone", "relative_path": "model", "card": card, "trained_on": 9}
-    (folder / "manifest.json").write_text(json.dumps({"classes": names[:classes], "model": model}))
+    facts = {"schema": SCHEMA_VERSION, "data": {}, "attributes": [], "saliency": {}, "options": {}, "seed": 0}
+    told = {**facts, "classes": names[:classes], "model": model}
+    (folder / "manifest.json").write_text(json.dumps(told))
+    (folder / "findings.json").write_text("[]")
+    np.save(folder / "probabilities.npy", np.zeros((n + 1, classes), np.float32))
     (folder / "timing.json").write_text(json.dumps({"inference_s": 0.2}))
     (folder / "results" / "calibration.json").write_text(json.dumps({"ece": 0.04}))
     predicted = ["angry"] * right + ["happy"] * (n - right) + ["angry"]
@@ -41,9 +48,13 @@ def run_folder(
     return folder
 
 
+def entry_of(folder: Path) -> Entry:
+    return entry(AuditRun.open(folder))
+
+
 def test_runs_are_ranked_within_their_number_of_classes(tmp_path: Path) -> None:
     runs = [
-        run_folder(tmp_path / "a", "system-0-vgg16-frozen", 60),
+        run_folder(tmp_path / "a", "system-3-cnn-small", 60, names=["happy", "sad"]),
         run_folder(tmp_path / "b", "mine", 80),
         run_folder(tmp_path / "c", "system-4-cnn", 70, classes=4),
     ]
@@ -55,7 +66,7 @@ def test_runs_are_ranked_within_their_number_of_classes(tmp_path: Path) -> None:
     assert first["megabytes"] == 2 and first["milliseconds"] == pytest.approx(200 / 101)
     assert (first["calibration_error"], first["worst_group"], first["worst_group_accuracy"]) == (0.04, "age 10-19", 0.6)
     assert pd.isna(first["published"])
-    assert table.iloc[1]["published"] == 0.51
+    assert table.iloc[1]["published"] == 0.95
 
 
 def test_votes_that_agree_are_told_beside_and_rank_nothing() -> None:
@@ -80,7 +91,7 @@ def test_every_published_figure_belongs_to_a_recipe() -> None:
 
 
 def test_other_recipes_are_held_against_the_best_figure_of_their_task(tmp_path: Path) -> None:
-    found = entry(run_folder(tmp_path / "a", "mine", 90, names=["sad", "happy"]))
+    found = entry_of(run_folder(tmp_path / "a", "mine", 90, names=["sad", "happy"]))
     assert found.published == 0.95 and found.meaning is not None and "System 3" in found.meaning
 
 
@@ -89,14 +100,14 @@ def test_images_that_the_model_was_trained_on_are_left_out(tmp_path: Path) -> No
     samples = pd.read_parquet(run / "samples.parquet")
     samples["seen_in_training"] = [True] * 50 + [False] * 51
     samples.to_parquet(run / "samples.parquet")
-    assert entry(run).unseen == pytest.approx(10 / 50)
+    assert entry_of(run).unseen == pytest.approx(10 / 50)
 
 
 def test_a_run_of_predictions_has_no_model_to_measure(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "a", "mine", 60)
     manifest = json.loads((run / "manifest.json").read_text()) | {"model": None}
     (run / "manifest.json").write_text(json.dumps(manifest))
-    found = entry(run)
+    found = entry_of(run)
     assert (found.recipe, found.parameters, found.megabytes) == ("predictions", None, None)
 
 
@@ -105,3 +116,36 @@ def test_folders_that_are_no_runs_are_named(tmp_path: Path) -> None:
         leaderboard([tmp_path])
     with pytest.raises(InputError, match="No runs were given"):
         leaderboard([])
+
+
+def test_a_figure_is_of_its_own_system_and_its_own_classes() -> None:
+    seven, four = sorted(CLASSES[2]), sorted(CLASSES[0])
+    assert published("system-0-vgg16-frozen", four) == SYSTEMS["system-0-vgg16"]
+    assert published("system-4-convnext", seven) == SYSTEMS["system-4-cnn"]
+    assert published("system-0-cnn", seven) == SYSTEMS["system-2-cnn"]  # its 93% is of four classes
+    assert published("mine", four) == SYSTEMS["system-0-cnn"]
+    assert published("mine", ["happy", "angry"]) is None
+
+
+def test_a_run_in_which_nothing_was_judged_has_no_accuracy(tmp_path: Path) -> None:
+    table = leaderboard([run_folder(tmp_path / "a", "mine", 0, n=0), run_folder(tmp_path / "b", "other", 50)])
+    assert table["run"].tolist() == ["b", "a"]
+    (_, last) = records(table)
+    assert last["n"] == 0 and last["accuracy"] is last["low"] is last["high"] is None
+
+
+def test_runs_of_one_name_are_told_apart_and_weights_stay_whole_numbers(tmp_path: Path) -> None:
+    runs = [run_folder(tmp_path / name / "run", "mine", 50) for name in "ab"]
+    manifest = json.loads((runs[0] / "manifest.json").read_text()) | {"model": None}
+    (runs[0] / "manifest.json").write_text(json.dumps(manifest))
+    found = {row["run"]: row for row in records(leaderboard(runs))}
+    assert set(found) == {"a/run", "b/run"} and found["b/run"]["path"] == str(runs[1].resolve())
+    assert found["a/run"]["parameters"] is None and isinstance(found["b/run"]["parameters"], int)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "samples.parquet", "results/groups.parquet"])
+def test_a_damaged_run_is_one_sentence(tmp_path: Path, name: str) -> None:
+    run = run_folder(tmp_path / "a", "mine", 50)
+    (run / name).write_bytes(b"{damaged")
+    with pytest.raises(InputError, match=name.rpartition("/")[2]):
+        leaderboard([run])
