@@ -7,16 +7,19 @@ checked, so that a name cannot mean another machine a moment later. No proxy is 
 from __future__ import annotations
 
 import http.client
+import io
 import ipaddress
+import re
 import socket
 import ssl
+import string
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from faces.errors import InputError
 
@@ -25,6 +28,11 @@ SECONDS = 10.0
 """For everything together: names, connections, redirects, content."""
 REDIRECTS = 3
 CHUNK = 64 * 1024
+UNESCAPED = "/%:@!$&'()*+,;=~"
+"""What stands in a path or query as it is, beside letters, digits and ``_.-``; the rest is percent-encoded."""
+HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f.]*:[0-9a-f:.]*(%[a-z0-9._-]+)?")
+PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
+DOCUMENTATION_V6 = ipaddress.IPv6Network("3fff::/20")
 
 Resolve = Callable[[str, int], list[str]]
 Connect = Callable[[str, int, float], socket.socket]
@@ -53,32 +61,45 @@ def fetch_image(url: str, resolve: Resolve = resolve, connect: Connect = connect
     deadline = time.monotonic() + SECONDS
     for _ in range(REDIRECTS + 1):
         parts = _checked(url)
-        address = _public_address(url, parts, deadline, resolve)
+        addresses = _public_addresses(url, parts, deadline, resolve)
         try:
-            content, onward = _get(url, parts, address, deadline, connect)
-        except (OSError, http.client.HTTPException, ssl.SSLError) as error:
+            content, onward = _get(url, parts, addresses, deadline, connect)
+            if content is not None:
+                return content
+            url = urljoin(parts.geturl(), _as_text(onward))
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise InputError(f"{url} could not be fetched: {_reason(error, deadline)}; check the address.") from None
-        if content is not None:
-            return content
-        url = urljoin(url, onward)
     raise InputError(f"{url} is the end of more than {REDIRECTS} redirects; give the picture's own address.")
 
 
 def _checked(url: str) -> SplitResult:
+    """The parts of an address in ASCII, as a request needs them: the host by IDNA, the rest percent-encoded."""
     try:
         parts = urlsplit(url)
-        named = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
+        host = (parts.hostname or "").encode("idna").decode().lower()
+        named = parts.scheme in ("http", "https") and HOST.fullmatch(host) and (parts.port or 1) > 0
+        path, query = quote(parts.path or "/", UNESCAPED), quote(parts.query, UNESCAPED + "?")
     except ValueError:
         named = False
-    if not named or any(character.isspace() or ord(character) < 32 for character in url):
+    if not named or any(ord(character) < 32 or ord(character) == 127 for character in url):
         raise InputError(f"{url!r} is no address of a picture; http://HOST/PATH or https://HOST/PATH was expected.")
     if parts.username is not None:
         raise InputError(f"The address {url!r} carries a user name; one without was expected: leave it out.")
-    return parts
+    netloc = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port else "")
+    return SplitResult(parts.scheme, netloc, path, query, "")
 
 
-def _public_address(url: str, parts: SplitResult, deadline: float, resolve: Resolve) -> str:
-    """One address of the host, after all of them were found public."""
+def _as_text(location: str) -> str:
+    """Where a redirect leads: http.client reads a head as Latin-1, servers mean UTF-8; other bytes stay as they are."""
+    sent = location.encode("latin-1")
+    try:
+        return sent.decode()
+    except UnicodeDecodeError:
+        return quote(sent, safe=string.printable)
+
+
+def _public_addresses(url: str, parts: SplitResult, deadline: float, resolve: Resolve) -> list[str]:
+    """The addresses of the host, after all of them were found public."""
     host, port = str(parts.hostname), _port(parts)
     worker = ThreadPoolExecutor(1)
     try:
@@ -95,7 +116,7 @@ def _public_address(url: str, parts: SplitResult, deadline: float, resolve: Reso
             f"{url} leads to {inside[0] if inside else 'no address'}, which is not a public address; pictures are not "
             "fetched from this machine or its network: save the picture and give the file."
         )
-    return found[0]
+    return found
 
 
 def is_public(address: str) -> bool:
@@ -108,7 +129,7 @@ def is_public(address: str) -> bool:
         inner = ip.ipv4_mapped or _translated(ip)
         if inner is not None:
             return is_public(str(inner))
-        if ip.sixtofour or ip.teredo:
+        if ip.sixtofour or ip.teredo or ip not in PUBLIC_V6 or ip in DOCUMENTATION_V6:
             return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
@@ -120,16 +141,16 @@ def _translated(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def _get(
-    url: str, parts: SplitResult, address: str, deadline: float, connect: Connect
+    url: str, parts: SplitResult, addresses: list[str], deadline: float, connect: Connect
 ) -> tuple[bytes, str] | tuple[None, str]:
     """The content and "", or None and where the server sends us on."""
     port = _port(parts)
-    with _until(deadline, connect(address, port, max(0.01, deadline - time.monotonic()))) as line:
+    with _until(deadline, _connected(addresses, port, deadline, connect)) as line:
         if parts.scheme == "https":
             line.encrypt(str(parts.hostname))
         connection = http.client.HTTPConnection(str(parts.hostname), port)
-        connection.sock = line.socket
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.sock = line
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
         headers = {"Host": parts.netloc, "Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
         connection.request("GET", path, headers={**headers, "User-Agent": "facevalue"})
         answer = connection.getresponse()
@@ -138,6 +159,19 @@ def _get(
             return None, onward
         _check_head(url, answer)
         return _body(url, answer, deadline), ""
+
+
+def _connected(addresses: list[str], port: int, deadline: float, connect: Connect) -> socket.socket:
+    """A connection to the first address that takes one; each has its share of the time that is left."""
+    for number, address in enumerate(addresses, 1):
+        left = max(0.01, deadline - time.monotonic())
+        try:
+            found = connect(address, port, left / (len(addresses) - number + 1))
+            found.settimeout(left)
+            return found
+        except OSError as error:
+            refusal = error
+    raise refusal
 
 
 def _check_head(url: str, answer: http.client.HTTPResponse) -> None:
@@ -149,7 +183,7 @@ def _check_head(url: str, answer: http.client.HTTPResponse) -> None:
             f"{url} is {kind or 'of no type'} and no picture; give the address of the image itself, not of its page."
         )
     length = answer.getheader("Content-Length", "0")
-    if length.isdigit() and int(length) > MOST_BYTES:
+    if length.isascii() and length.isdigit() and int(length) > MOST_BYTES:
         raise _too_large(url)
 
 
@@ -168,7 +202,7 @@ def _body(url: str, answer: http.client.HTTPResponse, deadline: float) -> bytes:
 
 @dataclass
 class _Line:
-    """A connection that can be cut from another thread, encrypted or not."""
+    """A connection that can be cut from another thread, encrypted or not; http.client takes it for a socket."""
 
     socket: socket.socket
 
@@ -181,6 +215,32 @@ class _Line:
     def cut(self) -> None:
         with suppress(OSError):
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+
+    def sendall(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Metered(self.socket))
+
+    def close(self) -> None:
+        """http.client closes before it has read; the connection ends with its time."""
+
+
+class _Metered(io.RawIOBase):
+    """What a server sends, and no more than that: http.client reads a chunk "of -1 bytes" for as long as it comes."""
+
+    def __init__(self, socket: socket.socket) -> None:
+        self._socket, self._left = socket, 2 * MOST_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        got = self._socket.recv_into(buffer)
+        self._left -= got
+        if self._left < 0:
+            raise OSError(f"the server sends more than {2 * MOST_BYTES // 1024 // 1024} MB")
+        return got
 
 
 @contextmanager

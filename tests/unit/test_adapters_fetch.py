@@ -69,7 +69,7 @@ def test_a_picture_is_fetched_from_the_address_that_was_checked(net: Net) -> Non
         "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.5.5", "192.168.1.1", "169.254.169.254", "100.64.0.1",
         "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1",
         "fd12::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "::7f00:1",
-        "2001:db8::1", "192.0.2.1", "nonsense",
+        "2001:db8::1", "192.0.2.1", "nonsense", "fec0::1", "64:ff9b:1::7f00:1", "3fff::1", "5f00::1",
     ],
 )  # fmt: skip
 def test_addresses_within_are_refused(net: Net, address: str) -> None:
@@ -136,6 +136,90 @@ def test_a_relative_redirect_is_followed(net: Net) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "line", "host"),
+    [
+        ("http://good.example/bild-ä.jpg?größe=1", "GET /bild-%C3%A4.jpg?gr%C3%B6%C3%9Fe=1 HTTP/1.1", "good.example"),
+        ("http://good.example/my pic%20(1).jpg", "GET /my%20pic%20(1).jpg HTTP/1.1", "good.example"),
+        ("http://図.jp:8080/a.jpg", "GET /a.jpg HTTP/1.1", "xn--lcs.jp:8080"),
+        ("HTTP://Bücher.Example", "GET / HTTP/1.1", "xn--bcher-kva.example"),
+        ("http://[2606:4700::1111]:81/a?b=[1]#c", "GET /a?b=%5B1%5D HTTP/1.1", "[2606:4700::1111]:81"),
+    ],
+)
+def test_addresses_as_people_write_them(net: Net, url: str, line: str, host: str) -> None:
+    seen: list[str] = []
+
+    def answer(line: socket.socket, request: bytes) -> None:
+        seen.append(request.decode("ascii"))
+        line.sendall(HEAD + b"\r\npicture")
+
+    net.answer = answer
+    assert net.fetch(url) == b"picture"
+    assert seen[0].startswith(line) and f"\r\nHost: {host}\r\n" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("location", "asked"),
+    [
+        ("/ä.jpg".encode(), b"GET /%C3%A4.jpg "),
+        ("/ä.jpg".encode("latin-1"), b"GET /%E4.jpg "),
+        (b"/my pic.jpg", b"GET /my%20pic.jpg "),
+        ("http://図.jp/b.jpg".encode(), b"GET /b.jpg "),
+    ],
+)
+def test_redirects_as_servers_write_them(net: Net, location: bytes, asked: bytes) -> None:
+    seen: list[bytes] = []
+
+    def answer(line: socket.socket, request: bytes) -> None:
+        seen.append(request)
+        first = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\n\r\n"
+        line.sendall(first if len(seen) == 1 else HEAD + b"\r\npicture")
+
+    net.answer = answer
+    assert net.fetch("http://good.example/a.jpg") == b"picture" and seen[1].startswith(asked)
+
+
+def test_a_redirect_to_what_is_no_address(net: Net) -> None:
+    net.answer = redirect("http://[::1")
+    with pytest.raises(InputError, match="could not be fetched: Invalid IPv6"):
+        net.fetch("http://good.example/a.png")
+
+
+def test_every_checked_address_is_tried(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    net.names["many.example"] = [["2606:4700::1", PUBLIC, "8.8.8.8"]]
+    given: list[float] = []
+
+    def connect(address: str, port: int, seconds: float) -> socket.socket:
+        given.append(seconds)
+        if address != "8.8.8.8":
+            raise ConnectionRefusedError("refused")
+        return net.connect(address, port, seconds)
+
+    assert fetch_image("http://many.example/a.png", net.resolve, connect) == b"picture"
+    assert net.connections == [("8.8.8.8", 80)]
+    assert given == pytest.approx([fetch.SECONDS / 3, fetch.SECONDS / 2, fetch.SECONDS], abs=0.5)
+    net.names["many.example"] = [["2606:4700::1", PUBLIC]]
+    with pytest.raises(InputError, match="could not be fetched: refused"):
+        fetch_image("http://many.example/a.png", net.resolve, connect)
+
+
+def test_a_chunk_of_minus_one_bytes_is_limited_as_well(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """http.client takes it for everything that ever comes."""
+    monkeypatch.setattr(fetch, "MOST_BYTES", 1024 * 1024)
+    sent: list[int] = []
+
+    def answer(line: socket.socket, request: bytes) -> None:
+        line.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n")
+        for _ in range(20):
+            line.sendall(bytes(1024 * 1024))
+            sent.append(1)
+
+    net.answer = answer
+    with pytest.raises(InputError, match="sends more than 2 MB"):
+        net.fetch("http://good.example/a.png")
+    assert len(sent) < 10
+
+
+@pytest.mark.parametrize(
     ("answer", "message"),
     [
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "404 Not Found"),
@@ -144,6 +228,7 @@ def test_a_relative_redirect_is_followed(net: Net) -> None:
         (HEAD + b"Content-Encoding: gzip\r\n\r\n...", "no picture"),
         (HEAD + b"Content-Length: 99999999999\r\n\r\n", "larger than 10 MB"),
         (HEAD + b"Content-Length: 100\r\n\r\nshort", "could not be fetched"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n", "could not be fetched"),
         (b"SSH-2.0-OpenSSH\r\n", "could not be fetched"),
         (b"", "could not be fetched"),
     ],
@@ -152,6 +237,11 @@ def test_answers_that_are_no_picture(net: Net, answer: bytes, message: str) -> N
     net.answer = lambda line, request: line.sendall(answer)
     with pytest.raises(InputError, match=message):
         net.fetch("http://good.example/a.png")
+
+
+def test_a_length_that_is_no_number_is_ignored(net: Net) -> None:
+    net.answer = lambda line, request: line.sendall(HEAD + "Content-Length: ²\r\n\r\npicture".encode("latin-1"))
+    assert net.fetch("http://good.example/a.png") == b"picture"
 
 
 def test_a_body_without_a_length_is_limited(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +284,8 @@ def test_a_name_that_is_slow_to_resolve_is_given_up(net: Net, monkeypatch: pytes
 
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "ftp://a.example/x", "http://", "http:///a.png", "http://a b/", "http://a:99999/",
-            "http://user:secret@a.example/x.png", "http://a.example/\r\nX: y", "gopher://a"],
+            "http://user:secret@a.example/x.png", "http://a.example/\r\nX: y", "gopher://a",
+            "http://a..b/", "http://a%20b/", "http://[::1", "http://a.example/\udce4.jpg", "http://図\u3000.jp/"],
 )  # fmt: skip
 def test_what_is_no_address(net: Net, url: str) -> None:
     with pytest.raises(InputError, match=r"no address of a picture|carries a user name"):
