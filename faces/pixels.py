@@ -29,6 +29,11 @@ MAX_PIXELS = 64_000_000
 AHEAD_BYTES = 64 * 1024 * 1024
 """How much decoded image memory :func:`decode_ahead` may hold beyond what its caller has taken."""
 AHEAD_ROWS = 64
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "ICO", "AVIF", "JPEG2000")
+"""What Pillow may take bytes for: by itself it hands PostScript to Ghostscript, which runs programs."""
+
+HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+"""Brands at the head of pictures as phones of Apple keep them."""
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
@@ -61,7 +66,8 @@ def decode(data: bytes) -> np.ndarray:
     """
     if not data:
         raise UnreadableImage("empty file")
-    _check_header(data)
+    if _check_header(data) == "AVIF":  # OpenCV does not turn it
+        return _decode_slowly(data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
     except cv2.error:
@@ -73,27 +79,30 @@ def decode(data: bytes) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _check_header(data: bytes) -> None:
-    """Refuse by the header alone, before any pixel is decoded."""
+def _check_header(data: bytes) -> str | None:
+    """The format; refuse by the header alone, before any pixel is decoded."""
+    kind: str | None = "PNG"
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         if data.rfind(b"IEND") < 24:
             raise UnreadableImage("truncated PNG: its end is missing")
         width, height = struct.unpack(">II", data[16:24])
     else:
-        width, height = _pillow(data).size
+        picture = _pillow(data)
+        (width, height), kind = picture.size, picture.format
         if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
             raise UnreadableImage("truncated JPEG: its end is missing")
     if width < 1 or height < 1:
         raise UnreadableImage(f"an image of {width}x{height} pixels")
     if width * height > MAX_PIXELS:
         raise UnreadableImage(f"too large: {width}x{height} pixels, at most {MAX_PIXELS:,} are read")
+    return kind
 
 
 def _pillow(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data))
+            return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
         raise UnreadableImage(f"too large: at most {MAX_PIXELS:,} pixels are read") from None
     except (OSError, ValueError, SyntaxError, TypeError, struct.error):
@@ -117,6 +126,10 @@ def _what_it_is(data: bytes) -> str:
     head = data[:256]
     if head.startswith(b"%PDF"):
         return "not an image: a PDF"
+    if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")):
+        return "not an image: PostScript"
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC:
+        return "a HEIC picture, which is not read; save it as JPEG or PNG"
     if head.lstrip()[:1] == b"<":
         return "not an image: a web page or XML"
     if all(byte in b"\t\n\r" or byte >= 32 for byte in head):

@@ -104,6 +104,33 @@ def test_pictures_are_turned_as_their_exif_data_say(kind):
     assert np.abs(image.astype(int) - expected).max() <= 2
 
 
+def test_an_avif_is_turned_as_its_box_says():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(COLOURED), "AVIF", quality=100, exif=exif)
+    assert b"irot" in data
+    image = decode(data)
+    assert image.shape == (40, 48, 3)
+    assert np.array_equal(image, np.rot90(decode(encoded(Image.fromarray(COLOURED), "AVIF", quality=100)), -1))
+    assert decode(encoded(Image.fromarray(GREY), "AVIF")).shape == (48, 40, 1)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "PCX"])
+def test_formats_off_the_list_reach_no_decoder(kind, monkeypatch):
+    def run(*_, **__):
+        raise AssertionError("Ghostscript was run")
+
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", run)
+    with pytest.raises(UnreadableImage, match="not an image"):
+        decode(encoded(Image.fromarray(COLOURED), kind))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "DIB", "ICO", "AVIF", "JPEG2000", "MPO"])
+def test_the_other_formats_are_read(kind):
+    options = {"sizes": [(40, 40)]} if kind == "ICO" else {}
+    assert decode(encoded(Image.fromarray(COLOURED[:40]), kind, **options)).shape == (40, 40, 3)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -111,6 +138,11 @@ def test_pictures_are_turned_as_their_exif_data_say(kind):
         (b"just some words\n", "not an image: text"),
         (b"<html><body>404</body></html>", "not an image: a web page"),
         (b"%PDF-1.7 ...", "not an image: a PDF"),
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200),
+            "a HEIC picture, which is not read; save it as JPEG or PNG",
+        ),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(200), "a HEIC picture"),
         (bytes(range(256)), "not an image, or its header is damaged"),
         (b"\x89PNG\r\n\x1a\n", "truncated PNG"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "truncated PNG"),
