@@ -17,7 +17,7 @@ from faces.errors import InputError
 
 KEY_COLUMNS = (
     "sample_id", "image", "image_name", "image name", "file", "filename", "file_name", "filepath", "file_path",
-    "path", "image_path", "subdirectory_filepath", "img", "name", "id",
+    "path", "image_path", "pth", "subdirectory_filepath", "img", "name", "id",
 )  # fmt: skip
 LABEL_COLUMNS = ("label", "emotion", "expression", "target", "class")
 SPLIT_COLUMNS = ("split", "usage", "partition", "subset", "set")

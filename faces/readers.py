@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from faces.attributes import join_metadata, read_table
 from faces.dataset import FaceDataset
 from faces.emotions import LabelSet
@@ -17,6 +19,7 @@ from faces.layouts.ckplus import read_ckplus
 from faces.layouts.coded_names import read_jaffe, read_kdef, read_utkface
 from faces.layouts.expw import read_expw
 from faces.layouts.rafdb import read_rafdb
+from faces.numbers import are_numbers, named
 from faces.tables import read_fer_csv, read_manifest
 from faces.trees import Tree, open_tree
 
@@ -46,8 +49,8 @@ def open_dataset(
 
     ``metadata`` is a sidecar of attributes and votes to join (see faces.attributes.join_metadata); ``label`` names a
     manifest's label column where it is not label or emotion; ``classes`` are those to judge by (by default all labels
-    met); ``numbers`` names the labels of a manifest of numbers, in their order (by default ``classes``). No pixels are
-    read. Raises InputError.
+    met); ``numbers`` names labels that are numbers, a manifest's or all folders',
+    in their order (by default ``classes``). No pixels are read. Raises InputError.
     """
     path = Path(path)
     if not path.exists():
@@ -57,7 +60,8 @@ def open_dataset(
             f"The label column {label!r} was named but {path} is no table; leave it out, or pass a manifest."
         )
     table = path.suffix.lower() in TABLES and not path.is_dir()
-    found = _read_table(path, label, numbers or classes) if table else _read_tree(path)
+    order = numbers or classes
+    found = _read_table(path, label, order) if table else _name_folders(_read_tree(path), order)
     dataset = found.dataset(classes)
     dataset = replace(dataset, provenance=replace(dataset.provenance, label=label))
     return dataset if metadata is None else join_metadata(dataset, metadata)
@@ -70,6 +74,19 @@ def _read_tree(path: Path) -> Found:
         if found is not None:
             return found
     raise InputError(f"{path} holds no images in a known layout; {EXPECTED}: check the path.")
+
+
+def _name_folders(found: Found, numbers: LabelSet | None) -> Found:
+    """An image folder whose labels are all numbers, with the names they stand for."""
+    labels = found.rows["label"]
+    met = set(labels.dropna())
+    if numbers is None or found.kind != "image folder" or are_numbers(numbers):
+        return found
+    if not met or not all(label.isdecimal() for label in met):
+        return found
+    names, notes = named(f"The name of a folder in {found.path}", pd.to_numeric(labels), numbers)
+    rows = found.rows.assign(label=pd.Series(names, dtype=object))
+    return replace(found, rows=rows, notes=(*found.notes, *notes), numbers=numbers.names)
 
 
 def _read_table(path: Path, label: str | None, numbers: LabelSet | None) -> Found:

@@ -15,6 +15,7 @@ from faces.attributes import KEY_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS, attribut
 from faces.emotions import PUBLISHED_ORDERS, LabelSet
 from faces.errors import InputError, UnreadableImage
 from faces.found import Found, clean
+from faces.numbers import named
 from faces.pixels import TreePixels
 from faces.trees import LooseFiles
 
@@ -57,7 +58,7 @@ class CsvPixels:
 def read_fer_csv(path: Path) -> Found | None:
     """``emotion,pixels,Usage`` in any order (``Usage`` may be missing); None where the table has no such columns.
 
-    Emotions are FER-2013's numbers 0 to 6 or names. The rows are found without loading the pixels.
+    Emotions are FER-2013's numbers 0 to 6, 7 for contempt, or names. The rows are found without loading the pixels.
     """
     with path.open("rb") as file:
         header = [name.strip().strip('"').lower() for name in file.readline().decode("utf-8-sig", "replace").split(",")]
@@ -109,12 +110,13 @@ def read_manifest(path: Path, table: pd.DataFrame, label: str | None, classes: L
     _check_some_exist(path, names)
     ids = unique_ids(names)
     columns, attributes, notes = attribute_columns(table.drop(columns=[label_column]))
+    labels, counted = _labels(path, table[label_column], classes)
     rows = pd.DataFrame(
         {
             "sample_id": pd.Series(ids, dtype=object),
             "path": pd.Series(names, dtype=object),
             "split": table[split_column].astype(object).reset_index(drop=True) if split_column else None,
-            "label": pd.Series(label_names(path, table[label_column], classes), dtype=object),
+            "label": pd.Series(labels, dtype=object),
             "unreadable": False,
             **{name: values.reset_index(drop=True) for name, values in columns.items()},
         }
@@ -122,7 +124,7 @@ def read_manifest(path: Path, table: pd.DataFrame, label: str | None, classes: L
     pixels = TreePixels(source, {key: name for key, name in zip(ids, names, strict=True) if key != name})
     numbers = classes.names if classes and pd.api.types.is_numeric_dtype(table[label_column]) else ()
     fingerprint = _manifest_hash(path, names)
-    return Found("manifest", path, rows, pixels, fingerprint, attributes, notes, numbers=numbers)
+    return Found("manifest", path, rows, pixels, fingerprint, attributes, (*counted, *notes), numbers=numbers)
 
 
 def _path_column(path: Path, table: pd.DataFrame) -> str:
@@ -158,16 +160,20 @@ def find_label_column(path: Path, table: pd.DataFrame, label: str | None) -> str
 
 
 def label_names(path: Path, values: pd.Series, classes: LabelSet | None) -> list[str | None]:
-    """Label names; numbers are positions in ``classes``, and refused where those were not given."""
+    """Label names; numbers are positions in ``classes`` (see faces.numbers), and refused where those were not given."""
+    return _labels(path, values, classes)[0]
+
+
+def _labels(path: Path, values: pd.Series, classes: LabelSet | None) -> tuple[list[str | None], tuple[str, ...]]:
+    """The same, and notes for a person."""
     if not pd.api.types.is_numeric_dtype(values) or values.isna().all():
-        return [clean(value) for value in values]
+        return [clean(value) for value in values], ()
     if classes is None:
         raise InputError(
             f"The column {values.name!r} of {path} holds numbers ({values.min():g} to {values.max():g}), whose order "
             "is not known; names were expected: name the numbers in order with --classes a,b,.., or write names."
         )
-    names = dict(enumerate(classes.names))
-    return [None if pd.isna(value) else names.get(value, f"{value:g}") for value in values]
+    return named(f"The column {values.name!r} of {path}", values, classes)
 
 
 def _some_exist(path: Path, names: list[str]) -> bool:
@@ -178,10 +184,18 @@ def _check_some_exist(path: Path, names: list[str]) -> None:
     if not _some_exist(path, names):
         raise InputError(
             f"None of the first files that {path} names exists (first: {path.parent / names[0]}); paths relative to "
-            "the table's own folder were expected: move the table or correct its paths."
+            f"the table's own folder were expected: move the table, correct its paths, or open {_sorted_near(path)}."
             if names
             else f"The table {path} has no rows; one row an image was expected."
         )
+
+
+def _sorted_near(path: Path) -> str:
+    """What to open instead of a table that repeats the labels of pictures sorted into folders beside it."""
+    for train in (path.parent / "train", *sorted(path.parent.glob("*/train"))):
+        if train.is_dir() and (train.parent / "test").is_dir():
+            return f"{train.parent}, which holds train/ and test/"
+    return "the folder that holds train/ and test/ where the pictures are sorted"
 
 
 def unique_ids(names: list[str]) -> list[str]:
@@ -195,7 +209,7 @@ def unique_ids(names: list[str]) -> list[str]:
 
 
 def _emotion(text: str | None) -> str | None:
-    order = PUBLISHED_ORDERS["FER-2013"]
+    order = (*PUBLISHED_ORDERS["FER-2013"], "contempt")
     return order[int(text)] if text is not None and text.isdecimal() and int(text) < len(order) else text
 
 

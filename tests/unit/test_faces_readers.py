@@ -199,6 +199,22 @@ def test_fer2013_csv(tmp_path, header, quoted):
     assert np.array_equal(pickle.loads(pickle.dumps(data)).read(2), data.read(2))
 
 
+def test_the_extended_cohn_kanade_csv_adds_contempt(tmp_path):
+    rows = [(code, cell(np.zeros((48, 48), np.uint8)), "Training") for code in range(8)]
+    data = open_dataset(fer_csv(tmp_path / "ckextended.csv", rows))
+    assert list(data.samples["label"]) == [
+        "angry",
+        "disgust",
+        "fear",
+        "happy",
+        "sad",
+        "surprise",
+        "neutral",
+        "contempt",
+    ]
+    assert (data.samples["status"] == "ok").all()
+
+
 def test_fer2013_csv_with_odd_rows(tmp_path):
     good = cell(np.zeros((48, 48), np.uint8))
     rows = [(0, good, "Training"), (9, good, "Training"), ("", good, "Training"), ("joy", good, "Training"),
@@ -300,13 +316,83 @@ def test_a_wrong_manifest_says_what_is_wrong(tmp_path, columns, label, message):
 
 
 def test_numbers_in_a_manifest_are_positions_in_the_classes_given(tmp_path):
-    path = manifest(tmp_path, {"path": FOUR, "mood": [0, 1, 7, None]})
+    path = manifest(tmp_path, {"path": FOUR, "mood": [0, 1, 1, None]})
     data = open_dataset(path, label="mood", classes=LabelSet(("sad", "happy")))
-    assert list(data.samples["label"]) == ["sad", "happy", "7", None]
-    assert list(data.samples["status"]) == ["ok", "ok", "unknown label", "unlabelled"]
+    assert list(data.samples["label"]) == ["sad", "happy", "happy", None] and data.notes == ()
+    assert list(data.samples["status"]) == ["ok", "ok", "ok", "unlabelled"]
     assert (data.provenance.label, data.provenance.numbers) == ("mood", ("sad", "happy"))
     other = open_dataset(path, label="mood", classes=data.labels, numbers=LabelSet(("happy", "sad")))
     assert list(other.samples["label"])[:2] == ["happy", "sad"] and other.labels == data.labels
+
+
+THREE = LabelSet(("sad", "happy", "angry"))
+
+
+def test_numbers_in_a_manifest_may_count_from_one(tmp_path):
+    data = open_dataset(manifest(tmp_path, {"path": FOUR, "label": [1, 3, 1, None]}), classes=THREE)
+    assert list(data.samples["label"]) == ["sad", "angry", "sad", None]
+    assert "holds numbers counted from 1: 1 is sad." in data.notes[0]
+    data = open_dataset(manifest(tmp_path, {"path": FOUR, "label": [1, 2, 1, 2]}), classes=THREE)
+    assert list(data.samples["label"]) == ["happy", "angry"] * 2
+    assert "holds numbers counted from 0: 1 is happy." in data.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "wrong"), [([0, 1, 7], "7"), ([0, 1, 3], "3"), ([1, 4], "4"), ([-1, 0], "-1"), ([0, 0.5], "0.5")]
+)
+def test_a_number_that_is_no_place_among_the_classes_is_refused(tmp_path, numbers, wrong):
+    path = manifest(tmp_path, {"path": FOUR[: len(numbers)], "label": numbers})
+    with pytest.raises(
+        InputError, match=rf"'label' of .* holds the number {wrong}, and 3 names .* 0 to 2, or from 1 to 3"
+    ):
+        open_dataset(path, classes=THREE)
+
+
+def test_classes_that_are_numbers_are_names(tmp_path):
+    path = manifest(tmp_path, {"path": FOUR, "label": [10, 20, 20, 5]})
+    data = open_dataset(path, classes=LabelSet(("20", "10")))
+    assert list(data.samples["label"]) == ["10", "20", "20", "5"]
+    assert list(data.samples["status"]) == ["ok", "ok", "ok", "unknown label"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "data.zip"])
+def test_folders_of_numbers_are_named_in_their_order(tmp_path, kind):
+    files = {f"train/{number}/{number}.png": png() for number in range(3)} | {"train/x.png": png()}
+    path = write(tmp_path / kind, files)
+    assert open_dataset(path).labels.names == ("0", "1", "2")
+    assert open_dataset(path, classes=LabelSet(("2", "1", "0"))).samples["label"].tolist() == ["0", "1", "2", None]
+    data = open_dataset(path, classes=THREE)
+    assert list(data.samples["label"]) == ["sad", "happy", "angry", None] and data.provenance.numbers == THREE.names
+    other = open_dataset(path, classes=LabelSet(("happy", "sad")), numbers=THREE)
+    assert list(other.samples["status"]) == ["ok", "ok", "unknown label", "unlabelled"]
+    with pytest.raises(InputError, match=r"folder in .* holds the number 2, and 2 names were given \(happy, sad\)"):
+        open_dataset(path, classes=LabelSet(("happy", "sad")))
+    ones = write(tmp_path / f"one {kind}", {f"train/{number}/{number}.png": png() for number in (1, 2, 3)})
+    data = open_dataset(ones, numbers=THREE)
+    assert list(data.samples["label"]) == ["sad", "happy", "angry"] and "counted from 1: 1 is sad" in data.notes[-1]
+
+
+def test_kaggle_s_affectnet_table_names_its_paths_pth(tmp_path):
+    table = {
+        "": [0, 1, 2, 3],
+        "pth": FOUR,
+        "label": ["surprise", "anger", "fear", "anger"],
+        "relFCs": [0.8, 0.9, 0.9, 0.7],
+    }
+    data = open_dataset(manifest(tmp_path, table, "labels.csv"))
+    assert data.provenance.kind == "manifest" and list(data.samples["path"]) == FOUR
+    assert list(data.samples["label"]) == ["surprise", "angry", "fear", "angry"]
+
+
+@pytest.mark.parametrize("around", ["", "DATASET/"])
+def test_a_table_beside_sorted_pictures_says_which_folder_to_open(tmp_path, around):
+    table = b"image,label\ntrain_00001_aligned.jpg,5\ntrain_00002_aligned.jpg,4\n"
+    folder = write(tmp_path / "raf", {"train_labels.csv": table})
+    with pytest.raises(InputError, match=r"or open the folder that holds train/ and test/"):
+        open_dataset(folder / "train_labels.csv")
+    write(folder, {f"{around}{part}/5/{part}_00001_aligned.jpg": png() for part in ("train", "test")})
+    with pytest.raises(InputError, match=rf"or open {folder / around}, which holds train/ and test/"):
+        open_dataset(folder / "train_labels.csv")
 
 
 def test_a_folder_may_be_called_like_a_table(tmp_path):
