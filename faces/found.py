@@ -24,7 +24,8 @@ class Found:
 
     ``rows`` has ``sample_id``, ``path``, ``split`` and ``label`` as written (None where missing), ``unreadable`` (the
     file is known to be no image), then any columns of attributes, ``votes_*`` and ``subject_id``. ``classes`` are
-    judged by where the layout carries no labels at all; ``numbers`` is what labels that are numbers were read as.
+    judged by where the layout carries no labels at all, ``published`` whatever labels were met; ``numbers`` is what
+    labels that are numbers were read as.
     """
 
     kind: str
@@ -36,9 +37,10 @@ class Found:
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
 
     def dataset(self, classes: LabelSet | None = None) -> FaceDataset:
-        """The rows judged by ``classes``, by default all the labels met. Raises InputError where there are too few."""
+        """The rows judged by ``classes``; by default ``published``, or the labels met. Raises InputError."""
         samples = self.rows.drop(columns="unreadable").reset_index(drop=True)
         if samples.empty:
             raise InputError(f"{self.path} holds no images; {EXPECTED}: check the path.")
@@ -54,6 +56,8 @@ class Found:
         return FaceDataset(samples, labels, self.pixels, provenance, self.attributes, self.notes)
 
     def _classes(self, names: set[str]) -> LabelSet:
+        if names and self.published:
+            return LabelSet(self.published)
         if not names and self.classes:
             return LabelSet(self.classes)
         if len(names) < 2:

@@ -63,11 +63,13 @@ def ending(name: str) -> str:
     return "." + file.rsplit(".", 1)[1].lower() if "." in file else ""
 
 
-def _is_split(folder: str) -> bool:
+def is_split(folder: str) -> bool:
+    """Whether a folder is called like a part of the data, such as train."""
     return split_name(folder) in SPLITS
 
 
-def _is_emotion(folder: str) -> bool:
+def is_emotion(folder: str) -> bool:
+    """Whether a folder is called like an emotion, by any of its names."""
     return canonical(folder) in ALIASES
 
 
@@ -77,7 +79,7 @@ def _shared_folders(images: list[str]) -> int:
     while True:
         parts = [name.split("/") for name in images]
         firsts = {part[skip] for part in parts}
-        if len(firsts) > 1 or _is_split(next(iter(firsts))) or min(map(len, parts)) < skip + 3:
+        if len(firsts) > 1 or is_split(next(iter(firsts))) or min(map(len, parts)) < skip + 3:
             return skip
         skip += 1
 
@@ -85,10 +87,10 @@ def _shared_folders(images: list[str]) -> int:
 def _has_split(folders: list[list[str]]) -> bool:
     """Whether the outermost folders are splits rather than labels."""
     firsts = {path[0] for path in folders if path}
-    if all(_is_split(name) for name in firsts):
+    if all(is_split(name) for name in firsts):
         return True
     deep = Counter(len(path) > 1 for path in folders)
-    return deep[True] > deep[False] and not any(_is_emotion(name) for name in firsts)
+    return deep[True] > deep[False] and not any(is_emotion(name) for name in firsts)
 
 
 def _place(folder: str, skip: int, has_split: bool) -> tuple[str | None, str | None]:

@@ -13,10 +13,9 @@ from faces.dataset import FaceDataset
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from faces.found import EXPECTED, Found
-from faces.image_folder import read_image_folder
 from faces.layouts.affectnet import read_affectnet, read_affectnet_csv
 from faces.layouts.ckplus import read_ckplus
-from faces.layouts.coded_names import read_jaffe, read_kdef, read_utkface
+from faces.layouts.coded_names import read_folders, read_jaffe, read_kdef, read_utkface
 from faces.layouts.expw import read_expw
 from faces.layouts.rafdb import read_rafdb
 from faces.numbers import are_numbers, named
@@ -31,7 +30,7 @@ TREE_READERS: dict[str, Callable[[Tree], Found | None]] = {
     "JAFFE": read_jaffe,
     "KDEF": read_kdef,
     "UTKFace": read_utkface,
-    "image folder": read_image_folder,
+    "image folder": read_folders,
 }
 """For folders and archives, most particular first; a reader answers None where the layout is not its own."""
 
@@ -49,7 +48,7 @@ def open_dataset(
 
     ``metadata`` is a sidecar of attributes and votes to join (see faces.attributes.join_metadata); ``label`` names a
     manifest's label column where it is not label or emotion; ``classes`` are those to judge by (by default all labels
-    met); ``numbers`` names labels that are numbers, a manifest's or all folders',
+    met, or those that the layout publishes); ``numbers`` names labels that are numbers, a manifest's or all folders',
     in their order (by default ``classes``). No pixels are read. Raises InputError.
     """
     path = Path(path)

@@ -138,7 +138,11 @@ def _path_column(path: Path, table: pd.DataFrame) -> str:
 
 
 def names_images(path: Path) -> bool:
-    """Whether a table brings pictures: FER-2013's pixels, or paths of which one of the first exists."""
+    """Whether a table brings pictures: FER-2013's pixels, AffectNet's lists, or paths one of which exists."""
+    from faces.layouts.affectnet import lists_pictures  # which reads tables by this module
+
+    if path.suffix.lower() == ".csv" and path.is_file() and lists_pictures(path):
+        return True
     table = read_table(path, rows=FIRST)
     if find_column(table, ("pixels",)):
         return True

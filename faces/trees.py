@@ -23,6 +23,8 @@ IGNORED = re.compile(r"(?:^|/)(?:\.|(?:thumbs\.db|desktop\.ini|__macosx)(?:/|$))
 MISSING = "cannot be opened: no such file in the archive"
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """A larger member is quarantined unread: no photograph of a face is this large, a decompression bomb may be."""
+MAX_LIST_BYTES = 4 * 1024 * 1024 * 1024
+"""The same for a list of labels, which is one file for hundreds of thousands of pictures."""
 
 
 class Tree(ABC):
@@ -36,8 +38,8 @@ class Tree(ABC):
     sizes: dict[str, int]
 
     @abstractmethod
-    def data(self, name: str) -> bytes:
-        """The bytes of one file. Raises UnreadableImage with the reason."""
+    def data(self, name: str, most: int | None = None) -> bytes:
+        """The bytes of one file of at most ``most`` bytes (MAX_FILE_BYTES). Raises UnreadableImage with the reason."""
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -75,11 +77,10 @@ class LooseFiles(Tree):
         self.path = path
         self.sizes = {}
 
-    def data(self, name: str) -> bytes:
+    def data(self, name: str, most: int | None = None) -> bytes:
         file = self.path / name
         try:
-            if file.stat().st_size > MAX_FILE_BYTES:
-                raise UnreadableImage(_too_large(file.stat().st_size))
+            _check_size(file.stat().st_size, most)
             return file.read_bytes()
         except OSError as error:
             raise UnreadableImage(f"cannot be opened: {(error.strerror or str(error)).lower()}") from None
@@ -117,8 +118,8 @@ class FolderTree(LooseFiles):
                     sizes[name] = -1
         self.sizes = dict(sorted(sizes.items()))
 
-    def data(self, name: str) -> bytes:
-        return super().data(self._original.get(name, name))
+    def data(self, name: str, most: int | None = None) -> bytes:
+        return super().data(self._original.get(name, name), most)
 
 
 class _MappedArchive(Tree):
@@ -160,12 +161,11 @@ class ZipTree(_MappedArchive):
             self._members[name] = info
         self.sizes = {name: self._members[name].file_size for name in sorted(self._members)}
 
-    def data(self, name: str) -> bytes:
+    def data(self, name: str, most: int | None = None) -> bytes:
         info = self._members.get(name)
         if info is None:
             raise UnreadableImage(MISSING)
-        if info.file_size > MAX_FILE_BYTES:
-            raise UnreadableImage(_too_large(info.file_size))
+        _check_size(info.file_size, most)
         try:
             if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 data = self._inflate(info)
@@ -202,10 +202,9 @@ class TarTree(_MappedArchive):
             raise _broken(path, "it ends inside a file")
         self.sizes = {name: self._members[name][1] for name in sorted(self._members)}
 
-    def data(self, name: str) -> bytes:
+    def data(self, name: str, most: int | None = None) -> bytes:
         offset, size = self._members.get(name) or _missing()
-        if size > MAX_FILE_BYTES:
-            raise UnreadableImage(_too_large(size))
+        _check_size(size, most)
         return self._map[offset : offset + size]
 
 
@@ -223,10 +222,9 @@ class TarGzTree(_MappedArchive):
             raise _broken(path, str(error)) from None
         self.sizes = {name: self._members[name][1] for name in sorted(self._members)}
 
-    def data(self, name: str) -> bytes:
+    def data(self, name: str, most: int | None = None) -> bytes:
         offset, size = self._members.get(name) or _missing()
-        if size > MAX_FILE_BYTES:
-            raise UnreadableImage(_too_large(size))
+        _check_size(size, most)
         return self._gzip.read_at(offset, size)
 
 
@@ -257,8 +255,11 @@ def _missing() -> tuple[int, int]:
     raise UnreadableImage(MISSING)
 
 
-def _too_large(size: int) -> str:
-    return f"too large to be a photograph of a face: {size:,} bytes, at most {MAX_FILE_BYTES:,} are read"
+def _check_size(size: int, most: int | None) -> None:
+    what = "to be a photograph of a face" if most is None else "for a list"
+    most = MAX_FILE_BYTES if most is None else most
+    if size > most:
+        raise UnreadableImage(f"too large {what}: {size:,} bytes, at most {most:,} are read")
 
 
 def _broken(path: Path, reason: str) -> InputError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from faces.errors import InputError
 from faces.found import Found
-from faces.image_folder import rows_of
-from faces.layouts.common import base, images, lines, texts
+from faces.image_folder import is_emotion, is_split, rows_of
+from faces.layouts.common import ENOUGH, annotation, base, images, lines, texts
 from faces.pixels import TreePixels
 from faces.trees import Tree
 
@@ -22,10 +23,12 @@ def read_ckplus(tree: Tree) -> Found | None:
     """``cohn-kanade-images/S005/001/S005_001_00000011.png`` with ``Emotion/S005/001/S005_001_00000011_emotion.txt``.
 
     The last PEAK_FRAMES frames of a labelled sequence carry its emotion, its first frame is neutral; the frames
-    between, and sequences without a label, are left out and counted in a note.
+    between, and sequences without a label, are left out and counted in a note. Raises InputError where the pictures
+    are there and nothing tells their emotions.
     """
-    numbers = {match[1]: lines(tree, name) for name in tree.sizes if (match := EMOTION.match(base(name)))}
+    numbers = {match[1]: lines(annotation(tree, name)) for name in tree.sizes if (match := EMOTION.match(base(name)))}
     if not numbers:
+        _refuse_without_labels(images(tree), tree)
         return None
     sequences = defaultdict(list)
     for name in images(tree):
@@ -38,6 +41,8 @@ def read_ckplus(tree: Tree) -> Found | None:
             frames = sorted(names, key=base)
             peak = frames[max(1, len(frames) - PEAK_FRAMES) :]
             chosen += [(frames[0], "neutral", sequence[:4]), *((name, label, sequence[:4]) for name in peak)]
+    if not chosen:
+        _refuse_without_labels(images(tree), tree)
     rows = rows_of([name for name, _, _ in chosen], [None] * len(chosen), [label for _, label, _ in chosen])
     rows["subject_id"] = texts([subject for _, _, subject in chosen])
     left = sum(map(len, sequences.values())) - len(chosen)
@@ -47,6 +52,24 @@ def read_ckplus(tree: Tree) -> Found | None:
         f"{left} other frames were left out, {without} sequences because they have no label."
     )
     return Found("CK+", tree.path, rows, TreePixels(tree), tree.fingerprint(), notes=(note,))
+
+
+def _refuse_without_labels(names: list[str], tree: Tree) -> None:
+    """Raises InputError for frames that no folder sorts: those of their subject, sequence or split say no emotion."""
+    matches = [(name, match) for name in names if (match := FRAME.match(base(name)))]
+    if not matches or len(matches) < ENOUGH * len(names):
+        return
+    sorting = {
+        tuple(folder for folder in name.split("/")[:-1] if folder not in match.groups() and not is_split(folder))
+        for name, match in matches
+    }
+    if len(sorting) == 1 and not any(is_emotion(folder) for folders in sorting for folder in folders):
+        first = base(matches[0][0])
+        raise InputError(
+            f"{tree.path} holds pictures of CK+ ({first}) without their labels; CK+'s folder Emotion/, with files like "
+            f"{first.rsplit('.', 1)[0]}_emotion.txt, was expected beside them: add it, or sort the pictures into "
+            "folders named by emotion."
+        )
 
 
 def _label(content: list[str]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from faces.emotions import PUBLISHED_ORDERS
 from faces.found import Found
 from faces.image_folder import rows_of
-from faces.layouts.common import base, images, lines
+from faces.layouts.common import base, images, lines, whole_list
 from faces.pixels import TreePixels
 from faces.trees import Tree
 
@@ -18,7 +18,7 @@ def read_expw(tree: Tree) -> Found | None:
     A sample's id is its picture's name in the data and the face number, ``image/origin/anger_1.jpg#0``.
     """
     name = next((name for name in tree.sizes if base(name) == "label.lst"), None)
-    cells = [line.split() for line in lines(tree, name)] if name else []
+    cells = [line.split() for line in lines(whole_list(tree, name))] if name else []
     faces = [cell for cell in cells if len(cell) == 8 and cell[7].isdecimal()]
     if not faces:
         return None

@@ -9,6 +9,8 @@ import pytest
 from faces.emotions import PUBLISHED_ORDERS, LabelSet
 from faces.errors import InputError, UnreadableImage
 from faces.readers import open_dataset
+from faces.tables import names_images
+from faces.trees import ZipTree
 from tests.unit.test_faces_trees import write
 
 
@@ -83,6 +85,84 @@ def test_rafdb_sorted_into_numbered_folders(tmp_path):
     assert data.provenance.kind == "RAF-DB" and set(data.splits) == {"train", "test"}
     found = {name.split("/")[2]: label for name, label in column(data, "label").items()}
     assert found == dict(zip("1234567", PUBLISHED_ORDERS["RAF-DB"], strict=True))
+    assert data.notes == ()
+
+
+def test_a_few_strays_do_not_unsort_rafdb_and_other_endings_are_read(tmp_path):
+    files = {f"DATASET/{part}/{n}/{part}_0{n}_aligned.JPG": jpg() for part in ("train", "test") for n in range(1, 8)}
+    files |= {"DATASET/train/3/train_00009_aligned.png": jpg(ending=".png"), "DATASET/test/4/mine.jpg": jpg()}
+    data = open_dataset(write(tmp_path / "raf", files | {"DATASET/cover.jpg": jpg()}))
+    labels, splits = column(data, "label"), column(data, "split")
+    assert data.provenance.kind == "RAF-DB" and labels["DATASET/train/3/train_00009_aligned.png"] == "disgust"
+    assert (labels["DATASET/test/4/mine.jpg"], splits["DATASET/test/4/mine.jpg"]) == ("happy", "test")
+    assert (labels["DATASET/cover.jpg"], splits["DATASET/cover.jpg"]) == (None, None)
+    assert data.notes == (
+        "2 images have names that are not RAF-DB's and are read by their folders: cover.jpg, mine.jpg.",
+    )
+
+
+def test_rafdb_compound_emotions_have_codes_of_their_own(tmp_path):
+    compound = {
+        "compound/EmoLabel/list_patition_label.txt": b"train_0001.jpg 1\ntrain_0002.jpg 11\ntest_0001.jpg 4\n",
+        "compound/Image/aligned/train_0001_aligned.jpg": jpg(10),
+        "compound/Image/aligned/train_0002_aligned.jpg": jpg(20),
+        "compound/Image/aligned/test_0001_aligned.jpg": jpg(30),
+    }
+    data = open_dataset(write(tmp_path / "compound", compound))
+    assert list(data.samples["label"]) == ["happily surprised", "disgustedly surprised", "sadly angry"]
+    both = open_dataset(write(tmp_path / "both.zip", RAF | compound))
+    assert list(both.samples["label"]) == ["sad", "happy", "neutral", "surprise"]
+    assert set(both.samples["path"]) == {name for name in RAF if name.endswith("_aligned.jpg")}
+    assert "compound/EmoLabel/list_patition_label.txt; open the folder of its half" in both.notes[0]
+
+
+def test_rafdb_originals_are_cut_out_by_their_boxes(tmp_path):
+    picture = np.zeros((60, 80, 3), np.uint8)
+    picture[10:30, 5:25] = 80
+    whole = cv2.imencode(".png", picture)[1].tobytes()
+    names = ("train_00001", "train_00002", "test_0001", "test_0002")
+    files = {"EmoLabel/list_patition_label.txt": RAF_LIST} | {f"Image/original/{name}.png": whole for name in names}
+    boxes = (b"5.0 10.0 25.0 30.0\n", b"5\n10\n25\n30\n", b"5 10 5 10", None)
+    for name, box in zip(names, boxes, strict=True):
+        files |= {f"Annotation/boundingbox/{name}_boundingbox.txt": box} if box else {}
+    data = open_dataset(write(tmp_path / "raf.tar", files))
+    assert [data.read(row).shape for row in range(4)] == [(20, 20, 3), (20, 20, 3), (60, 80, 3), (60, 80, 3)]
+    assert (data.read(0) == 80).all() and data.samples["path"][0] == "Image/original/train_00001.png"
+    assert data.notes == ("2 original pictures have no box around the face and are read whole.",)
+    files |= {f"Image/aligned/{name}_aligned.jpg": jpg(size=(100, 100)) for name in names}
+    assert open_dataset(write(tmp_path / "aligned", files)).read(0).shape == (100, 100, 3)
+
+
+@pytest.mark.parametrize("member", ["EmoLabel/list_patition_label.txt", "training.csv", "label.lst"])
+def test_a_damaged_list_is_one_clear_error(tmp_path, member):
+    contents = {
+        "training.csv": AFFECT_HEADER.encode() + b"\n1/a.png,10,5,20,20,1;2,3,0.1,0.2\n",
+        "label.lst": b"two_1.png 0 10 5 25 30 95.5 3\n",
+    }
+    content = contents.get(member, RAF_LIST)
+    path = write(tmp_path / "data.zip", {"a/b.jpg": jpg(), member: content})  # the second is stored, not deflated
+    data = path.read_bytes()
+    path.write_bytes(data.replace(content, b"?" * len(content)))
+    with pytest.raises(InputError, match=f"The list {member} in .*data.zip cannot be read .damaged inside the archive"):
+        open_dataset(path)
+
+
+def test_damaged_notes_on_one_image_are_missing(tmp_path, monkeypatch):
+    original = ZipTree.data
+
+    def broken(self, name, most=None):
+        if name.endswith(("train_00001_manu_attri.txt", "0_exp.npy", "001_00000003_emotion.txt")):
+            raise UnreadableImage("damaged inside the archive: its checksum does not match")
+        return original(self, name, most)
+
+    monkeypatch.setattr(ZipTree, "data", broken)
+    data = open_dataset(write(tmp_path / "raf.zip", RAF))
+    assert list(data.samples["apparent_gender"]) == [None, "man", "unsure", None]
+    files = {f"val_set/images/{n}.jpg": jpg() for n in range(3)}
+    files |= {f"val_set/annotations/{n}_exp.npy": npy(n) for n in range(3)}
+    assert list(open_dataset(write(tmp_path / "npy.zip", files)).samples["label"]) == [None, "happy", "sad"]
+    files = ck_files("S005", "001", 3, "3.0") | ck_files("S006", "002", 3, "5.0")
+    assert set(open_dataset(write(tmp_path / "ck.zip", files)).samples["subject_id"]) == {"S006"}
 
 
 # ---- AffectNet
@@ -157,11 +237,13 @@ def test_affectnet_with_its_csv_lists(tmp_path, kind):
     labels = {name.rsplit("/", 1)[1]: label for name, label in column(data, "label").items()}
     assert labels == {"a.png": "surprise", "b.png": "uncertain", "c.png": "fear", "d.png": "angry", "gone.png": "happy"}
     assert list(data.samples["split"]) == ["train", "train", "train", "val", "val"]
-    assert list(data.samples["status"]) == ["ok", "ok", "ok", "ok", "unreadable"]
+    assert data.labels.names == PUBLISHED_ORDERS["AffectNet"]
+    assert list(data.samples["status"]) == ["ok", "unknown label", "ok", "ok", "unreadable"]
+    assert data.notes[0] == "1 listed images are not there."
+    assert data.notes[1].startswith("1 listed images are labelled none, uncertain or non-face")
+    assert data.with_classes(LabelSet(("uncertain", "fear"))).samples["status"][1] == "ok"
     assert data.read(0).shape == (20, 20, 3) and (data.read(0) == 200).all()
     assert data.read(2).shape == (40, 40, 3)
-    eight = data.with_classes(LabelSet(PUBLISHED_ORDERS["AffectNet"]))
-    assert list(eight.samples["status"]) == ["ok", "unknown label", "ok", "ok", "unreadable"]
 
 
 @pytest.mark.parametrize("place", ["Manually_Annotated_file_lists", "Manually_Annotated_Images", "."])
@@ -177,6 +259,54 @@ def test_an_affectnet_list_by_itself_finds_its_pictures(tmp_path, place):
             write(tmp_path / "alone", {"x/y/training.csv": files["Manually_Annotated_file_lists/training.csv"]})
             / "x/y/training.csv"
         )
+
+
+@pytest.mark.parametrize("kind", ["folder", "affectnet.zip", "affectnet.tar", "affectnet.tgz"])
+def test_an_affectnet_list_may_be_larger_than_any_picture(tmp_path, monkeypatch, kind):
+    files = affectnet_lists()
+    landmarks = ";".join(["123.45"] * 20_000)
+    name = "Manually_Annotated_file_lists/training.csv"
+    files[name] = files[name].replace(b"1;2", landmarks.encode())
+    path = write(tmp_path / kind, files)
+    monkeypatch.setattr("faces.trees.MAX_FILE_BYTES", 100_000)
+    data = open_dataset(path)
+    assert list(data.samples["label"])[:3] == ["surprise", "uncertain", "fear"] and (data.read(0) == 200).all()
+    if kind == "folder":
+        assert list(open_dataset(path / name).samples["label"]) == ["surprise", "uncertain", "fear"]
+
+
+HOW = ("Manually", "Automatically")
+HOMES = ("{}_Annotated", "{}_Annotated_compressed", "{}_Annotated_compressed/{}_Annotated")
+
+
+@pytest.mark.parametrize("home", [home.format(how, how) for how in HOW for home in HOMES])
+def test_an_affectnet_list_finds_pictures_as_they_were_unpacked(tmp_path, home):
+    images = f"{home}/{home.split('_')[0]}_Annotated_Images"
+    files = {name.replace("Manually_Annotated_Images", images): content for name, content in affectnet_lists().items()}
+    folder = write(tmp_path / "d", files)
+    data = open_dataset(folder / "Manually_Annotated_file_lists/training.csv")
+    assert data.samples["path"][0] == "1/a.png" and (data.read(0) == 200).all()
+
+
+def test_affectnet_s_validation_list_has_no_header(tmp_path):
+    path = write(tmp_path / "d", affectnet_lists()) / "Manually_Annotated_file_lists/validation.csv"
+    data = open_dataset(path)
+    assert data.provenance.kind == "AffectNet" and list(data.samples["split"]) == ["val", "val"]
+    assert list(data.samples["label"]) == ["angry", "happy"] and list(data.samples["status"]) == ["ok", "unreadable"]
+    assert (data.read(0) == 200).all() and names_images(path)
+    assert names_images(path.with_name("training.csv"))
+    alone = write(tmp_path / "alone", {"x/y/validation.csv": path.read_bytes()}) / "x/y/validation.csv"
+    assert names_images(alone)
+    with pytest.raises(InputError, match=r"first: 2/d\.png.*or open the folder or archive that holds both"):
+        open_dataset(alone)
+    other = write(tmp_path / "other", {"validation.csv": b"path,label,a,b,c,d,e,f,g\nx.png,happy,1,2,3,4,5,6,7\n"})
+    assert not names_images(other / "validation.csv")
+
+
+def test_a_broken_affectnet_list_is_one_clear_error(tmp_path):
+    path = write(tmp_path / "d", {"training.csv": AFFECT_HEADER.encode() + b'\n1/a.png,1,1,9,9,"1;2,3,0,0\n'})
+    with pytest.raises(InputError, match="The list .*training.csv cannot be read"):
+        open_dataset(path / "training.csv")
 
 
 # ---- CK+
@@ -209,6 +339,52 @@ def test_ckplus_sequences(tmp_path, kind):
     }  # fmt: skip
     assert list(data.samples["subject_id"]) == ["S005"] * 4 + ["S010"] * 4 + ["S011"] * 3
     assert "13 other frames were left out, 1 sequences because they have no label" in data.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["folder", "ck.zip"])
+def test_ckplus_without_its_labels_is_refused(tmp_path, kind):
+    files = ck_files("S005", "001", 11, None) | ck_files("S010", "002", 4, None) | {"CK+/cover.png": jpg(ending=".png")}
+    with pytest.raises(InputError, match=r"pictures of CK\+ \(S005_001_00000001\.png\) without .* folder Emotion/"):
+        open_dataset(write(tmp_path / kind, files))
+    flat = {f"{part}/{name.rsplit('/', 1)[1]}": data for part in ("train", "test") for name, data in files.items()}
+    with pytest.raises(InputError, match="S005_001_00000001_emotion.txt, was expected"):
+        open_dataset(write(tmp_path / "flat", flat))
+
+
+def test_ckplus_sorted_by_numbers_or_by_other_classes_is_no_mistake(tmp_path):
+    names = [f"S{n:03d}_001_00000017.png" for n in range(5, 9)]
+    files = {f"CK/{n % 2}/{name}": jpg(ending=".png") for n, name in enumerate(names)}
+    data = open_dataset(write(tmp_path / "numbered", files), classes=LabelSet(("angry", "happy")))
+    assert list(data.samples["label"]) == ["angry", "angry", "happy", "happy"]
+    assert set(data.samples["subject_id"]) == {"S005", "S006", "S007", "S008"}
+    files = {f"CK/{('pleased', 'cross')[n % 2]}/{name}": jpg(ending=".png") for n, name in enumerate(names)}
+    assert open_dataset(write(tmp_path / "named", files)).labels.names == ("cross", "pleased")
+
+
+@pytest.mark.parametrize("kind", ["folder", "sorted.zip"])
+@pytest.mark.parametrize(
+    ("layout", "names", "subjects", "columns"),
+    [
+        ("CK+48/{}/", ["S010_004_00000017.png", "S011_002_00000020.png"], ["S010", "S011"], {}),
+        ("jaffe/{}/", ["KA.HA4.32.tiff", "YM.NE2.50.tiff"], ["KA", "YM"], {}),
+        ("KDEF/train/{}/", ["AF01ANS.JPG", "BM10HAHL.JPG"], ["F01", "M10"],
+         {"gender": ["woman", "man"], "view": ["straight", "half left"]}),
+    ],
+)  # fmt: skip
+def test_sets_sorted_by_emotion_still_know_their_people(tmp_path, kind, layout, names, subjects, columns):
+    files = {layout.format(label) + name: jpg() for label in ("anger", "sadness") for name in names}
+    files |= {layout.format("anger") + name: data for name, data in (("odd.jpg", jpg()), ("note.txt", b"x"))}
+    data = open_dataset(write(tmp_path / kind, files))
+    rows = data.samples.set_index("sample_id")
+    known = [layout.format(label) + name for label in ("anger", "sadness") for name in names]
+    assert data.provenance.kind == "image folder" and list(rows.loc[known, "label"]) == ["angry"] * 2 + ["sad"] * 2
+    assert set(data.splits) == ({"train"} if "train" in layout else set())
+    assert list(rows.loc[known, "subject_id"]) == subjects * 2 and data.attributes == tuple(columns)
+    for column_name, expected in columns.items():
+        assert list(rows.loc[known, column_name]) == expected * 2
+    odd = rows.loc[layout.format("anger") + "odd.jpg"]
+    assert (odd["label"], odd["subject_id"]) == ("angry", None)
+    assert any("labels are read from the folders, " in note and "subject_id" in note for note in data.notes)
 
 
 # ---- JAFFE, KDEF, UTKFace
@@ -273,15 +449,22 @@ def test_utkface_has_people_and_no_emotions(tmp_path):
         "1_0_4_20161221193016140.jpg.chip.jpg",
         "116_1_0_20170109213056348.jpg",
         "61_1_20170109150557335.jpg.chip.jpg",
+        "55_0_0_20170116232725357jpg.chip.jpg",
+        "24_0_1_20170116220224657 .jpg.chip.jpg",
+        "53__0_20170116184028385.jpg",
+        "61_3_20170109150557335.jpg.chip.jpg",
     ]
     data = open_dataset(write(tmp_path / "utk.tar.gz", {f"UTKFace/{name}": jpg() for name in names}))
     by_name = data.samples.set_index("sample_id").loc[[f"UTKFace/{name}" for name in names]]
     assert data.provenance.kind == "UTKFace" and data.labels.names == PUBLISHED_ORDERS["FER-2013"]
     assert data.attributes == ("apparent_age", "apparent_gender", "apparent_race")
     assert (data.samples["status"] == "unlabelled").all()
-    assert list(by_name["apparent_age"]) == ["20-29", "0-2", "70+", "60-69"]
-    assert list(by_name["apparent_gender"]) == ["woman", "man", "woman", "woman"]
-    assert list(by_name["apparent_race"]) == ["asian", "other", "white", None]
+    assert list(by_name["apparent_age"]) == [
+        "20-29", "0-2", "70+", "60-69", "50-59", "20-29", "50-59", "60-69"
+    ]  # fmt: skip
+    # Of two numbers where one is missing: corrections by hand disagree with reading the one that is left as gender.
+    assert list(by_name["apparent_gender"]) == ["woman", "man", "woman", None, "man", "man", None, None]
+    assert list(by_name["apparent_race"]) == ["asian", "other", "white", None, "white", "black", None, None]
 
 
 def test_a_few_odd_names_stay_unlabelled_and_sorted_pictures_are_an_image_folder(tmp_path):
