@@ -179,7 +179,9 @@ class AuditRun:
         place = next((path.resolve() for path in places if path.exists() and path.resolve() != self.folder), None)
         if place is None:
             raise InputError(f"The images are no longer at {places[0]}; pass their new place with --data.")
-        found = open_dataset(place, label=recorded.get("label"), classes=self.classes)
+        names = tuple(recorded.get("label_names") or ())
+        numbers = LabelSet(names) if names else None
+        found = open_dataset(place, label=recorded.get("label"), classes=self.classes, numbers=numbers)
         if not self.samples["sample_id"].isin(found.samples["sample_id"]).any():
             raise InputError(f"The data {place} holds none of the run's images; pass the run's own data with --data.")
         return found

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,6 +29,7 @@ from faces.dataset import FaceDataset
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from faces.pixels import content_id
+from faces.readers import open_dataset
 from models.classifier import Classifier
 from tests.audit_faces import Memory, noise_faces
 from tests.audit_networks import SEVEN, Twice, classifier, made
@@ -346,3 +348,16 @@ def test_the_manifest_names_data_and_model_from_the_folder(finished: AuditRun) -
     assert (finished.folder / data["relative_path"]).resolve() == Path(data["path"])
     assert manifest["model"]["fingerprint"] == made("tiny").fingerprint
     assert manifest["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_data_whose_labels_are_numbers_is_found_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"{number}.png" for number in range(24)]
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (48, 48), dtype=np.uint8))
+    table = pd.DataFrame({"path": names, "label": np.arange(24) % 8})
+    table.to_csv(tmp_path / "list.csv", index=False)
+    eight = LabelSet((*SEVEN, "contempt"))  # one more than the model's classes
+    faces = open_dataset(tmp_path / "list.csv", classes=LabelSet(tuple(SEVEN)), numbers=eight)
+    run = audit(faces, made("tiny"), OPTIONS, tmp_path / "run")
+    assert list(run.dataset().samples["label"]) == list(run.samples["label"])
