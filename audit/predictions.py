@@ -35,6 +35,7 @@ from faces.attributes import (
 from faces.dataset import NO_PREDICTION, OK, UNKNOWN_LABEL, UNLABELLED
 from faces.emotions import LabelSet, canonical
 from faces.errors import InputError
+from faces.numbers import are_numbers
 from faces.tables import find_label_column
 
 TRUE_COLUMNS = ("label", "y_true", "true", "truth", "ground_truth", "actual", "gold", *LABEL_COLUMNS[1:])
@@ -126,8 +127,10 @@ def read_predictions(
         raise InputError(f"The table {path} has no rows; one row an image was expected: check the file.")
     label_column = _label_column(path, table, label)
     predicted_column = find_column(table, PREDICTED_COLUMNS)
-    truth = _names(table[label_column], classes)
-    predicted = None if predicted_column is None else _names(table[predicted_column], classes)
+    named = [table[name] for name in (label_column, predicted_column) if name is not None]
+    first = _counted_from(named, classes)
+    truth = _names(table[label_column], classes, first)
+    predicted = None if predicted_column is None else _names(table[predicted_column], classes, first)
     columns = _probability_columns(path, table, classes, truth)
     if predicted is None and not columns:
         raise InputError(
@@ -137,6 +140,8 @@ def read_predictions(
     labels = classes or LabelSet(tuple(columns)) if columns else classes or _classes_met(truth, predicted)
     probabilities = _probabilities(table, columns, labels, path, truth)
     samples, notes = _samples(path, table, labels, truth, predicted, probabilities)
+    if first:
+        notes += (f"Numbers were counted from {first}: {first} is {labels.names[0]}.",)
     if _are_logits(columns):
         notes += (f"The columns {LOGIT}.. were turned into probabilities by softmax.",)
     used = {label_column, predicted_column, *columns.values()}
@@ -157,19 +162,29 @@ def _label_column(path: Path, table: pd.DataFrame, named: str | None) -> str:
     return column
 
 
-def _names(column: pd.Series, classes: LabelSet | None) -> pd.Series:
+def _counted_from(columns: list[pd.Series], classes: LabelSet | None) -> int:
+    """1 where labels and predictions are numbers from 1 to the number of classes, else 0."""
+    if classes is None or are_numbers(classes) or not all(pd.api.types.is_numeric_dtype(column) for column in columns):
+        return 0
+    met = pd.concat(columns)
+    return int(met.min() >= 1 and met.max() == len(classes))
+
+
+def _names(column: pd.Series, classes: LabelSet | None, first: int) -> pd.Series:
     """Canonical class names as str, missing where empty; numbers stand for ``classes``, else they are names."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    names = {value: _class_named(str(value), classes) or None for value in column.dropna().unique()}
+    names = {value: _class_named(str(value), classes, first) or None for value in column.dropna().unique()}
     return _text(column.map(names))
 
 
-def _class_named(text: str, classes: LabelSet | None) -> str:
+def _class_named(text: str, classes: LabelSet | None, first: int) -> str:
     """A class's canonical name; a number is its place among ``classes``, unless those are numbers themselves."""
     name = canonical(text)
-    numbered = classes is not None and name.isdecimal() and name not in classes.names
-    return classes.names[int(name)] if classes and numbered and int(name) < len(classes) else name
+    if classes is None or not name.isdecimal() or name in classes.names:
+        return name
+    place = int(name) - first
+    return classes.names[place] if place < len(classes) else name
 
 
 def _text(values: pd.Series) -> pd.Series:
@@ -185,11 +200,10 @@ def _probability_columns(path: Path, table: pd.DataFrame, classes: LabelSet | No
     """Class name -> column, in the table's order; the first prefix that covers all classes asked for, or met."""
     wanted = set(classes or label.dropna().unique())
     for prefix in PROBABILITY_PREFIXES:
-        named = {
-            _class_named(column[len(prefix) :], classes): column
-            for column in table.columns
-            if column.lower().startswith(prefix)
-        }
+        ends = {column: column[len(prefix) :] for column in table.columns if column.lower().startswith(prefix)}
+        places = [int(end) for end in ends.values() if end.isdecimal()]
+        first = int(bool(places) and classes is not None and min(places) == 1 and max(places) == len(classes))
+        named = {_class_named(end, classes, first): column for column, end in ends.items()}
         found = {name: column for name, column in named.items() if name in wanted or (prefix and not classes)}
         numeric = {name: column for name, column in found.items() if pd.api.types.is_numeric_dtype(table[column])}
         if len(numeric) < 2 or not (wanted <= set(found) if classes or not prefix else wanted & set(found)):

@@ -143,3 +143,12 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_a_run(tmp_path, monkeypa
     with pytest.raises(InputError, match=r"cannot be written to .*run \(No space left on device\)"):
         audit_predictions(tmp_path / "table.csv", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_numbers_from_one_to_the_number_of_classes_are_counted_from_one(tmp_path):
+    file = tmp_path / "numbers.csv"
+    file.write_text("image,label,predicted\na,1,1\nb,2,1\nc,3,2\nd,3,2\n")
+    given = read_predictions(file, LabelSet(("happy", "sad", "angry")))
+    assert given.samples["label"].tolist() == ["happy", "sad", "angry", "angry"]
+    assert given.samples["predicted"].tolist() == ["happy", "happy", "sad", "sad"]  # none of 3: the labels tell
+    assert any("counted from 1: 1 is happy" in note for note in given.notes)
