@@ -1,14 +1,16 @@
 """One child process for what needs the model: saliency on demand. The parent never imports torch.
 
 The child is started by the first request and stopped when none came for a while. Requests wait in line, a bounded
-number of them; what waits too long, or makes the child die, is an error of its own request alone.
+number of them; what takes too long, or makes the child die, is an error of its own request alone.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -18,15 +20,22 @@ import numpy as np
 
 from faces.errors import InputError
 
+WAITING = 6
+"""Requests at once, as many as a browser makes. A server needs more threads than that, or slow maps hold every page."""
+
+
+class Busy(InputError):
+    """Too many requests wait."""
+
 
 class Worker:
     """Answers from any thread, one request at a time.
 
     ``idle_s``: how long the child is kept without requests; ``waiting``: how many may stand in line; ``timeout_s``: how
-    long one may take, the child's start included.
+    long one may take, its time in line and the child's start included.
     """
 
-    def __init__(self, idle_s: float = 300.0, waiting: int = 8, timeout_s: float = 120.0) -> None:
+    def __init__(self, idle_s: float = 300.0, waiting: int = WAITING, timeout_s: float = 120.0) -> None:
         self.idle_s, self.timeout_s = idle_s, timeout_s
         self._places = threading.BoundedSemaphore(waiting)
         self._turn = threading.Lock()
@@ -44,19 +53,25 @@ class Worker:
     ) -> np.ndarray:
         """Raw map float32 (h, w) of one sample of the run in the folder ``run``; see audit.saliency.of_run.
 
-        Raises InputError, also where too many requests wait or this one took too long.
+        Raises InputError, also where this took too long; Busy where too many requests wait.
         """
         found: np.ndarray = self.ask("audit.saliency.of_run", "answer", run, sample_id, method, target, data, model)
         return found
 
     def ask(self, module: str, function: str, *arguments: Any) -> Any:
         """What a function of a module gives when the child calls it. Arguments and answer are pickled."""
+        deadline = time.monotonic() + self.timeout_s
         if not self._places.acquire(blocking=False):
-            raise InputError("Too many maps are being computed; ask again in a moment.")
+            raise Busy("Too many maps are being computed; ask again in a moment.")
+        turn = False
         try:
-            with self._turn:
-                return self._exchange((module, function, arguments))
+            turn = self._turn.acquire(timeout=self.timeout_s)
+            if not turn or time.monotonic() >= deadline:
+                raise InputError(f"The map's turn did not come within {self.timeout_s:.0f} s; ask again in a moment.")
+            return self._exchange((module, function, arguments), deadline)
         finally:
+            if turn:
+                self._turn.release()
             self._places.release()
 
     @property
@@ -69,25 +84,26 @@ class Worker:
         with self._turn:
             self._stop()
 
-    def _exchange(self, request: tuple[str, str, tuple[Any, ...]]) -> Any:
+    def _exchange(self, request: tuple[str, str, tuple[Any, ...]], deadline: float) -> Any:
         if self._idle is not None:
             self._idle.cancel()
-        _, pipe = self._started()
+        process, pipe = self._started()
         try:
-            pipe.send(request)
-            if not pipe.poll(self.timeout_s):
-                self._stop()
-                raise InputError(f"The map took longer than {self.timeout_s:.0f} s and was given up.")
-            fine, answer = pipe.recv()
+            with _killed_at(deadline, process):  # not a poll: a child that does not read can hold up the sending too
+                pipe.send(request)
+                fine, answer = pipe.recv()
         except (EOFError, OSError):
             self._stop()
+            if time.monotonic() >= deadline:
+                raise InputError(f"The map took longer than {self.timeout_s:.0f} s and was given up.") from None
             raise InputError("The process that computes maps ended (was there enough memory?); ask again.") from None
+        if time.monotonic() >= deadline:  # the answer came, and the child may have been killed all the same
+            self._stop()
+            return _given(fine, answer)
         self._idle = threading.Timer(self.idle_s, self._stop_if_idle)
         self._idle.daemon = True
         self._idle.start()
-        if not fine:
-            raise InputError(answer)
-        return answer
+        return _given(fine, answer)
 
     def _started(self) -> tuple[SpawnProcess, Connection]:
         if not self.running:
@@ -121,6 +137,25 @@ class Worker:
         process.close()
 
 
+@contextmanager
+def _killed_at(deadline: float, process: SpawnProcess) -> Iterator[None]:
+    """Kill the process at the deadline, unless this is left before."""
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), process.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _given(fine: bool, answer: Any) -> Any:
+    if not fine:
+        raise InputError(answer)
+    return answer
+
+
 def serve_requests(pipe: Connection) -> None:
     """The child's life: answer until the parent hangs up."""
     from importlib import import_module
@@ -130,8 +165,8 @@ def serve_requests(pipe: Connection) -> None:
             module, name, arguments = pipe.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             return
-        function: Callable[..., Any] = getattr(import_module(module), name)
         try:
+            function: Callable[..., Any] = getattr(import_module(module), name)
             pipe.send((True, function(*arguments)))
         except InputError as error:
             pipe.send((False, str(error)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +15,7 @@ import pytest
 
 from audit import AuditOptions, AuditRun, audit
 from audit.saliency.registry import METHODS
-from audit.worker import Worker
+from audit.worker import WAITING, Worker
 from faces.errors import InputError
 from faces.readers import open_dataset
 from faces.synthetic import draw
@@ -104,6 +106,8 @@ def test_the_childs_errors_are_the_callers(run: AuditRun, worker: Worker) -> Non
         worker.saliency(run.folder, first(run), "gradcam", "bored")
     with pytest.raises(InputError, match="cannot be computed"):
         worker.ask("audit.saliency.of_run", "answer", 1)
+    with pytest.raises(InputError, match="ModuleNotFoundError: No module named 'audit.gone'"):
+        worker.ask("audit.gone", "answer")
     assert worker.running
 
 
@@ -137,6 +141,45 @@ def test_what_takes_too_long_is_given_up_and_an_idle_child_is_stopped() -> None:
     with pytest.raises(InputError, match="longer than 1 s"):
         worker.ask("time", "sleep", 30)
     assert not worker.running
+
+
+def test_the_time_in_line_counts() -> None:
+    worker = Worker(timeout_s=20)
+    worker.ask("time", "sleep", 0)
+    worker.timeout_s = 2.0
+    told: list[str] = []
+
+    def ask() -> None:
+        started = time.monotonic()
+        try:
+            worker.ask("time", "sleep", 1.5)
+        except InputError as error:
+            told.append(str(error))
+        assert time.monotonic() - started < 5
+
+    threads = [threading.Thread(target=ask) for _ in range(WAITING)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - started < 5
+    assert len(told) >= WAITING - 1 and any("turn did not come within 2 s" in sentence for sentence in told)
+    worker.close()
+
+
+def test_a_child_that_does_not_read_is_given_up() -> None:
+    """What is sent is more than a pipe holds."""
+    worker = Worker(timeout_s=20)
+    child = worker.ask("os", "getpid")
+    os.kill(child, signal.SIGSTOP)
+    worker.timeout_s = 1.0
+    with pytest.raises(InputError, match="longer than 1 s"):
+        worker.ask("operator", "length_hint", bytes(4 * 1024 * 1024))
+    assert not worker.running
+    worker.timeout_s = 20
+    assert worker.ask("os", "getpid") != child
+    worker.close()
 
 
 def test_the_parent_needs_no_torch(run: AuditRun) -> None:
