@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from audit.explain_png import Panel, draw
 from audit.saliency.on_demand import explain_pixels
 from audit.saliency.registry import method, targets_of
 from audit.scoring import Scored, score
-from faces.detect import Face, crop_face, find_faces, whole
+from faces.detect import MOST_FACES, Face, crop_face, find_faces, whole
 from faces.errors import InputError, UnreadableImage
 from faces.fetch import fetch_image, is_url
 from faces.pixels import decode
 from models.classifier import Classifier
 
 METHOD, BLACK_BOX_METHOD = "gradcam", "occlusion"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,12 @@ class Explained:
 def explain(
     image_or_url: str | Path, classifier: Classifier, out: str | Path, crop: bool = True
 ) -> tuple[Explained, ...]:
-    """Explain every face of a picture and draw the PNG ``out``, the only thing that is written.
+    """Explain the faces of a picture, the MOST_FACES largest, and draw the PNG ``out``, the only thing that is written.
 
     ``crop=False`` takes the picture itself as the face. Raises InputError where the picture cannot be had or read,
-    and where no face is found in it.
+    where no face is found in it, and where ``out`` is the picture itself.
     """
+    _check_out(image_or_url, Path(out))
     image = read_picture(image_or_url)
     faces = find_faces(image) if crop else (whole(image),)
     if not faces:
@@ -60,10 +63,24 @@ def explain(
             f"No face was found in {image_or_url}; a face seen from the front, not turned by more than about 20 "
             "degrees, was expected: crop the picture to the face and pass --no-crop."
         )
-    explained = explain_faces(image, faces, classifier)
+    source = Path(str(image_or_url)).name
+    if len(faces) > MOST_FACES:
+        source = f"the {MOST_FACES} largest of {len(faces)} faces in {source}"
+        log.warning("These are %s.", source)
+    explained = explain_faces(image, faces[:MOST_FACES], classifier)
     panels = [Panel(item.pixels, item.probabilities, item.map, method(item.method).title) for item in explained]
-    _write(Path(out), draw(panels, classifier.labels.names, classifier.name, Path(str(image_or_url)).name))
+    _write(Path(out), draw(panels, classifier.labels.names, classifier.name, source))
     return explained
+
+
+def _check_out(image_or_url: str | Path, out: Path) -> None:
+    if is_url(str(image_or_url)):
+        return
+    with contextlib.suppress(OSError):  # one of them is not there
+        if out.samefile(Path(image_or_url).expanduser()):
+            raise InputError(
+                f"{out} is the picture itself and would be lost; another file was expected: name one with --out."
+            )
 
 
 def _write(path: Path, content: bytes) -> None:

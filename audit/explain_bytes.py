@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from audit.saliency.registry import method
-from faces.detect import find_faces, whole
+from faces.detect import MOST_FACES, find_faces, whole
 from faces.errors import InputError, UnreadableImage
 from faces.pixels import decode
 
@@ -45,13 +45,14 @@ class TriedFace:
 
 @dataclass(frozen=True)
 class Tried:
-    """The faces in one picture of ``width`` x ``height`` pixels, from left to right; ``picture`` is a JPEG of it, empty
-    if live."""
+    """The faces in one picture of ``width`` x ``height`` pixels, from left to right, the largest of ``found``;
+    ``picture`` is a JPEG of it, empty if live."""
 
     width: int
     height: int
     classes: tuple[str, ...]
     faces: tuple[TriedFace, ...]
+    found: int
     picture: bytes
 
 
@@ -74,8 +75,8 @@ def explain_bytes(run: Path, data: bytes, kind: str = FOUND, model: str | None =
     else:
         faces = (whole(image),) if kind == WHOLE else find_faces(image)
     with _one_thread():
-        explained = explain_faces(image, faces, classifier)
-    found = tuple(
+        explained = explain_faces(image, faces[:MOST_FACES], classifier)
+    told = tuple(
         TriedFace(
             one.face.left / width,
             one.face.top / height,
@@ -89,7 +90,7 @@ def explain_bytes(run: Path, data: bytes, kind: str = FOUND, model: str | None =
         )
         for one in sorted(explained, key=lambda one: one.face.left)
     )
-    return Tried(width, height, classifier.labels.names, found, b"" if kind == LIVE else _shown(image))
+    return Tried(width, height, classifier.labels.names, told, len(faces), b"" if kind == LIVE else _shown(image))
 
 
 @contextmanager
@@ -109,6 +110,7 @@ def _shown(image: np.ndarray) -> bytes:
     """JPEG of uint8 (H, W, 1 or 3 RGB), shrunk to LARGEST_SHOWN."""
     scale = LARGEST_SHOWN / max(image.shape[:2])
     if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     colours = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 and image.shape[2] == 3 else image
     return cv2.imencode(".jpg", colours, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()

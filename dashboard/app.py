@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
@@ -22,8 +23,15 @@ from dashboard.pages import PAGES
 from dashboard.state import Site, View, view_of
 from faces.errors import InputError
 
+if TYPE_CHECKING:
+    from waitress.server import BaseWSGIServer
+
 log = logging.getLogger(__name__)
 REASON = "message message-error"
+THREADS = 10
+"""More than maps (audit.worker.WAITING) and pictures from addresses (dashboard.trying.FETCHES) can hold together."""
+HELD = 2**31 - 1
+"""So many bytes of a request or an answer stay in memory; beyond it waitress would write them to a file."""
 
 
 def create_app(
@@ -204,8 +212,6 @@ def serve(
     On an address other machines can reach every request needs an access token; the printed address carries it.
     Raises InputError where the port is taken.
     """
-    import waitress
-
     app = create_app(runs, reviews, data, model, overlap)
     if not access.is_loopback(host):
         token = token or access.new_token()
@@ -214,14 +220,28 @@ def serve(
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     with _listening(host, port) as listener:
         address = f"http://{_shown(host)}:{listener.getsockname()[1]}/{f'?token={token}' if token else ''}"
-        in_memory = trying.LARGEST_BODY  # beyond it waitress would write a body to a file
-        server = waitress.create_server(app.server, sockets=[listener], threads=8, ident=None, inbuf_overflow=in_memory)
+        server = server_of(app, listener)
         threading.Thread(target=warm, args=(app.server.config["SITE"],), daemon=True).start()
         print(f"Face Value serves {', '.join(run.name for run in runs)} at {address}", flush=True)
         try:
             server.run()
         except KeyboardInterrupt:
             server.close()
+
+
+def server_of(app: Dash, listener: socket.socket) -> BaseWSGIServer:
+    """A server that writes nothing of what passes through it to disk."""
+    import waitress
+
+    return waitress.create_server(
+        app.server,
+        sockets=[listener],
+        threads=THREADS,
+        ident=None,
+        inbuf_overflow=HELD,
+        outbuf_overflow=HELD,
+        max_request_body_size=trying.LARGEST_BODY,
+    )
 
 
 def warm(site: Site) -> None:

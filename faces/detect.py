@@ -24,6 +24,7 @@ EYES_AT = 120
 STEEPEST = 30.0
 """Eyes further from level than so many degrees are not believed."""
 MOST_FACES = 20
+"""So many of the faces in a picture are explained, the largest."""
 
 _local = threading.local()
 
@@ -40,7 +41,7 @@ class Face:
 
 
 def find_faces(image: np.ndarray, longest: int = LONGEST, smallest: float = SMALLEST) -> tuple[Face, ...]:
-    """The faces in uint8 (H, W, 1 or 3 RGB), the largest first, at most MOST_FACES; empty where there are none.
+    """The faces in uint8 (H, W, 1 or 3 RGB), the largest first; empty where there are none.
 
     Faces below ``smallest``, a share of the picture's shorter side, are not looked for, nor those that vanish when
     the longer side is shrunk to ``longest`` pixels: for live pictures, give less work than a still deserves.
@@ -54,8 +55,7 @@ def find_faces(image: np.ndarray, longest: int = LONGEST, smallest: float = SMAL
             continue
         found.append(Face(left, top, side, _tilt(grey[top : top + side, left : left + side])))
     return tuple(
-        Face((face.left - border) / scale, (face.top - border) / scale, face.side / scale, face.angle)
-        for face in found[:MOST_FACES]
+        Face((face.left - border) / scale, (face.top - border) / scale, face.side / scale, face.angle) for face in found
     )
 
 
@@ -69,11 +69,23 @@ def whole(image: np.ndarray) -> Face:
 def crop_face(image: np.ndarray, face: Face) -> np.ndarray:
     """The face, turned level, uint8 (side, side, C) of ``image`` (H, W, C); edges are repeated outside the picture."""
     side = max(1, round(face.side))
-    centre = (face.left + face.side / 2, face.top + face.side / 2)
+    around, left, top = _around(image, face)
+    centre = (face.left - left + face.side / 2, face.top - top + face.side / 2)
     turn = cv2.getRotationMatrix2D(centre, face.angle, side / face.side)
     turn[:, 2] += np.array([side / 2 - centre[0], side / 2 - centre[1]])
-    crop = cv2.warpAffine(image, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(around, turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return crop.reshape(side, side, image.shape[2])
+
+
+def _around(image: np.ndarray, face: Face) -> tuple[np.ndarray, int, int]:
+    """The part that a face's crop is taken from, however it is turned, and where it lies: OpenCV warps no picture of
+    more than 32,767 pixels a side."""
+    height, width = image.shape[:2]
+    reach = face.side * math.sqrt(0.5) + 2
+    across, down = face.left + face.side / 2, face.top + face.side / 2
+    left, top = (max(0, min(math.floor(at - reach), size - 1)) for at, size in ((across, width), (down, height)))
+    right, bottom = max(left + 1, math.ceil(across + reach)), max(top + 1, math.ceil(down + reach))
+    return image[top:bottom, left:right], left, top
 
 
 def _prepared(image: np.ndarray, most: int) -> tuple[np.ndarray, float, int]:

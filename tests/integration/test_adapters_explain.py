@@ -82,6 +82,29 @@ def test_pictures_that_cannot_be_read(tmp_path: Path, name: str, content: bytes 
         read_picture(tmp_path / name)
 
 
+def test_the_picture_itself_is_not_written_over(picture: Path, classifier: Classifier, tmp_path: Path) -> None:
+    before = picture.read_bytes()
+    (tmp_path / "link.png").symlink_to(picture)
+    for out in (picture, picture.parent / ".." / picture.parent.name / picture.name, tmp_path / "link.png"):
+        with pytest.raises(InputError, match="is the picture itself"):
+            explain(picture, classifier, out)
+    assert picture.read_bytes() == before and (tmp_path / "link.png").is_symlink()
+
+
+def test_of_too_many_faces_the_largest_are_explained_and_it_is_said(
+    picture: Path,
+    classifier: Classifier,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("audit.explain.MOST_FACES", 1)
+    largest = max(face.side for face in find_faces(read_picture(picture)))
+    (face,) = explain(picture, classifier, tmp_path / "out.png")
+    assert face.face.side == largest
+    assert "the 1 largest of 2 faces in two.jpg" in caplog.text
+
+
 def test_addresses_within_are_refused() -> None:
     with pytest.raises(InputError, match="not a public address"):
         read_picture("http://127.0.0.1:8050/media/run/image/1")

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import struct
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
+from dash import Dash
 from flask.testing import FlaskClient
 
+from audit.explain_bytes import WHOLE, Tried, TriedFace, explain_bytes
 from audit.run import AuditRun
-from dashboard.app import create_app
-from dashboard.trying import FRAMES, answer
+from audit.worker import WAITING
+from dashboard.app import THREADS, create_app, server_of
+from dashboard.trying import FETCHES, FRAMES, LARGEST_BODY, Places, answer, packed
 from faces.fetch import MOST_BYTES
+from faces.pixels import decode
 from tests.camera_film import detectable, scene
 from tests.conftest import Drawn
 
@@ -48,6 +56,7 @@ def unpacked(data: bytes) -> tuple[dict[str, Any], bytes]:
 def test_every_face_of_a_picture_is_told_with_a_map_a_class(client: FlaskClient, two: bytes) -> None:
     head, content = unpacked(client.post("/trying/run/picture", data=two).data)
     assert (head["width"], head["height"], len(head["faces"]), len(head["classes"])) == (1280, 480, 2, 7)
+    assert head["found"] == 2
     left, right = head["faces"]
     assert left["left"] < 0.5 <= right["left"]
     for face in head["faces"]:
@@ -59,10 +68,32 @@ def test_every_face_of_a_picture_is_told_with_a_map_a_class(client: FlaskClient,
     assert max(content[48 * 48 : one]) == 255
 
 
+def test_the_class_is_told_where_the_rounded_shares_tie() -> None:
+    shares = np.array([0.3, 0.34998, 0.35002], np.float32)
+    face = TriedFace(
+        0, 0, 1, 0, np.zeros((2, 2, 1), np.uint8), shares, np.ones((1, 2, 2), np.float32), (2,), "Grad-CAM"
+    )
+    (told,) = unpacked(packed(Tried(4, 4, ("a", "b", "c"), (face,), 1, b"")))[0]["faces"]
+    assert told["probabilities"] == [0.3, 0.35, 0.35] and told["predicted"] == 2
+
+
+def test_of_too_many_faces_the_largest_are_told(drawn: Drawn, two: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.explain_bytes.MOST_FACES", 1)
+    found = explain_bytes(drawn.run, two)
+    assert (len(found.faces), found.found) == (1, 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 3000), (3000, 1), (100, 33_000)])
+def test_a_strip_is_taken_whole(drawn: Drawn, shape: tuple[int, int]) -> None:
+    found = explain_bytes(drawn.run, encoded(np.full(shape, 90, np.uint8)), WHOLE)
+    assert len(found.faces) == 1 and max(decode(found.picture).shape) == 1024
+    assert explain_bytes(drawn.run, encoded(np.full(shape, 90, np.uint8))).faces == ()
+
+
 def test_a_frame_brings_the_predicted_class_s_map_alone(client: FlaskClient, two: bytes) -> None:
     head, content = unpacked(client.post("/trying/run/frame", data=two).data)
     for face in head["faces"]:
-        assert face["targets"] == [int(np.argmax(face["probabilities"]))]
+        assert face["targets"] == [face["predicted"]] == [int(np.argmax(face["probabilities"]))]
     assert head["faces"] and head["picture"] == 0
     assert len(content) == len(head["faces"]) * (48 * 48 + np.prod(head["faces"][0]["maps"]))
 
@@ -98,11 +129,75 @@ def test_unknown_runs_and_questions_are_not_there(client: FlaskClient) -> None:
 
 def test_frames_beyond_the_queue_are_dropped(client: FlaskClient) -> None:
     site = client.application.config["SITE"]
-    places = threading.BoundedSemaphore(FRAMES)
+    places = Places()
     for _ in range(FRAMES):
-        places.acquire()
+        places.frames.acquire()
     with client.application.test_request_context(method="POST", data=b""):
         assert answer(site, places, "run", "frame").status_code == 429
+
+
+def test_pictures_are_fetched_a_few_at_once(client: FlaskClient) -> None:
+    site, places = client.application.config["SITE"], Places()
+    for _ in range(FETCHES):
+        places.fetches.acquire()
+    with client.application.test_request_context(method="POST", data=b"http://good.example/a.png"):
+        refused = answer(site, places, "run", "address")
+    assert refused.status_code == 429 and "are being fetched" in refused.get_json()["error"]
+
+
+def test_a_frame_that_finds_the_line_full_is_dropped(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client.application.config["SITE"].worker, "_places", threading.BoundedSemaphore(1))
+    client.application.config["SITE"].worker._places.acquire()
+    assert client.post("/trying/run/frame", data=b"").status_code == 429
+
+
+def test_slow_maps_and_slow_addresses_leave_threads_for_pages() -> None:
+    assert WAITING + FETCHES < THREADS
+
+
+@pytest.fixture
+def served(client: FlaskClient) -> Iterator[int]:
+    """The port of a server as `facevalue serve` runs it."""
+    app = SimpleNamespace(server=client.application)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = server_of(cast(Dash, app), listener)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        server.close()
+        thread.join(5)
+
+
+def posted(port: int, body: bytes) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/trying/run/picture", body)
+    answer = connection.getresponse()
+    found = answer.status, answer.read()
+    connection.close()
+    return found
+
+
+def test_what_passes_through_the_server_stays_in_memory(served: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(*_: Any) -> bytes:
+        return bytes(20 * 1024 * 1024)
+
+    def newfile(_: Any) -> Any:
+        files.append("a temporary file")
+        return TemporaryFile("w+b")
+
+    files: list[str] = []
+    monkeypatch.setattr("dashboard.trying.tried", tried)
+    monkeypatch.setattr("waitress.buffers.TempfileBasedBuffer.newfile", newfile)
+    status, answered = posted(served, bytes(MOST_BYTES))
+    assert (status, len(answered)) == (200, 20 * 1024 * 1024) and files == []
+    status, answered = posted(served, bytes(MOST_BYTES + 1))
+    assert status == 400 and b"larger than 10 MB" in answered and files == []
+
+
+def test_a_body_beyond_what_is_held_is_refused_by_its_length(served: int) -> None:
+    with socket.create_connection(("127.0.0.1", served), timeout=60) as line:
+        line.sendall(f"POST /trying/run/picture HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGEST_BODY}\r\n\r\n".encode())
+        assert line.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 def test_nothing_of_a_picture_is_kept(

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faces.detect import Face, crop_face, find_faces, whole
+from faces.detect import MOST_FACES, Face, crop_face, find_faces, whole
 from faces.synthetic import draw
 
 
@@ -83,6 +83,34 @@ def test_a_crop_turns_the_eyes_level() -> None:
 def test_a_crop_beyond_the_edge_repeats_it() -> None:
     image = np.full((20, 20, 1), 7, np.uint8)
     assert (crop_face(image, Face(-10, -10, 40)) == 7).all()
+
+
+@pytest.mark.parametrize("shape", [(100, 33_000, 3), (33_000, 100, 1), (1, 40_000, 3)])
+def test_the_middle_of_a_picture_beyond_what_opencv_warps(shape: tuple[int, int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    side, face = min(shape[:2]), whole(image)
+    top, left = int(face.top), int(face.left)
+    expected = image[top : top + side, left : left + side]
+    assert crop_face(image, face).shape == (side, side, shape[2])
+    if side > 1:
+        np.testing.assert_array_equal(crop_face(image, face), expected)
+
+
+@pytest.mark.parametrize("face", [Face(-40, 10, 90, 20.0), Face(300, 150, 80, -25.0), Face(60, 20, 120, 7.5)])
+def test_a_turned_crop_needs_nothing_from_afar(face: Face) -> None:
+    """As taken from the whole picture at once."""
+    image = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 255, (200, 340), dtype=np.uint8), (0, 0), 3)
+    centre = (face.left + face.side / 2, face.top + face.side / 2)
+    turn = cv2.getRotationMatrix2D(centre, face.angle, 1)
+    turn[:, 2] += face.side / 2 - np.array(centre)
+    size = (int(face.side), int(face.side))
+    at_once = cv2.warpAffine(image, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    assert np.abs(crop_face(image[:, :, None], face)[:, :, 0].astype(int) - at_once).max() <= 2
+
+
+def test_no_face_is_dropped(drawn_faces: list[np.ndarray]) -> None:
+    row = np.concatenate([scene(drawn_faces[:1], 96)] * 6, axis=1)
+    assert len(find_faces(np.concatenate([row] * 5, axis=0), longest=2000, smallest=0.02)) > MOST_FACES
 
 
 def test_the_whole_picture_is_its_middle_square() -> None:
