@@ -6,6 +6,7 @@ import argparse
 import pickle
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from numpy._core.multiarray import scalar
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from faces.errors import InputError
 
@@ -29,6 +31,8 @@ HARMLESS: list = [
     (scalar, "numpy.core.multiarray.scalar"),
 ]
 """Types met beside the weights (arguments, best accuracy) that hold values and run nothing."""
+BESIDE = ("criterion", "loss_fn", "total_ops", "total_params")
+"""Parts of names that are not the network's: weights of the loss, and what thop counted."""
 
 State = dict[str, torch.Tensor]
 
@@ -44,8 +48,9 @@ def read_weights(path: Path, allow_pickle: bool = False, pickle_module: ModuleTy
         except SafetensorError as error:
             raise InputError(f"{path} is a damaged safetensors file ({error}); copy or save it again.") from None
     content = _torch_load(path, allow_pickle, pickle_module)
-    if isinstance(content, nn.Module):
-        return content
+    network = _whole(content)
+    if network is not None:
+        return network
     state = unwrap(content)
     if state is None:
         raise InputError(
@@ -68,17 +73,47 @@ def unwrap(content: Any) -> State | None:
         return dict(content.state_dict())
     if not isinstance(content, Mapping):
         return None
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
-    if tensors and all(isinstance(value, torch.Tensor) or np.isscalar(value) for value in content.values()):
+    tensors = _tensors(content)
+    if tensors and _is_flat(content):
         return tensors
     inner = (unwrap(content[key]) for key in WRAPPERS if key in content)
-    return next((state for state in inner if state), None) or (tensors or None)
+    return next((state for state in inner if state), None) or max(_largest(content), tensors, key=len) or None
+
+
+def _largest(content: Mapping) -> State:
+    """The mapping within, however deep, that names the most tensors and holds nothing but them and scalars."""
+    found: State = {}
+    for value in content.values():
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            found = max(found, _tensors(value) if _is_flat(value) else _largest(value), key=len)
+    return found
+
+
+def _tensors(content: Mapping) -> State:
+    return {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _is_flat(content: Mapping) -> bool:
+    return all(isinstance(value, torch.Tensor) or np.isscalar(value) for value in content.values())
+
+
+def _whole(content: Any) -> nn.Module | None:
+    """The pickled network, bare or under a usual key, out of its DataParallel."""
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), nn.Module)), None)
+    while isinstance(content, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        content = content.module
+    return content if isinstance(content, nn.Module) else None
 
 
 def fit(network: nn.Module, state: State, source: str) -> None:
     """Load ``state`` into ``network``, whatever prefix its names carry. Raises InputError naming what does not fit."""
     expected = network.state_dict()
     state = rename(state, list(expected))
+    if any(is_lazy(value) for value in expected.values()):
+        with suppress(RuntimeError):  # shapes that differ are named below
+            network.load_state_dict(state, strict=False)
+        expected = network.state_dict()
     shapes = [
         f"{name} is {tuple(state[name].shape)} in the file and {tuple(value.shape)} in the network"
         for name, value in expected.items()
@@ -90,13 +125,14 @@ def fit(network: nn.Module, state: State, source: str) -> None:
             "outputs, the --input it was trained with, or the network it belongs to."
         )
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
+    left_over = [name for name in state if name not in expected and not set(name.split(".")) & set(BESIDE)]
     if missing:
         raise InputError(
-            f"{source} lacks {len(missing)} of the network's {len(expected)} weights ({_some(missing)}); "
-            "name the network that the file was saved from, or the code that builds it: "
+            f"{source} lacks {len(missing)} of the network's {len(expected)} weights ({_some(missing)})"
+            + (f" and has others ({_some(left_over)}); " if left_over else "; ")
+            + "name the network that the file was saved from, or the code that builds it: "
             "factory:FILE.py:FUNCTION@weights."
         )
-    left_over = [name for name in state if name not in expected]
     if left_over:
         raise InputError(
             f"{source} has {len(left_over)} weights that the network does not ({_some(left_over)}); "
