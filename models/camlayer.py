@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +17,8 @@ SMALLEST = 2
 """Height and width that a map must have at least: a 1x1 output has no positions left."""
 LISTED = 6
 """So many layers are offered where the one asked for cannot be read."""
+CHANNELS_FIRST = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d)
+"""Layers whose outputs are (N, C, h, w) whatever the network takes."""
 LOOSE = 0.25
 """How far a map's proportions may be from the input's (borders cut off by convolutions), relative to its height."""
 
@@ -53,10 +55,11 @@ def candidates(network: nn.Module, example: torch.Tensor) -> tuple[Candidate, ..
     with _probing(network, remember), torch.no_grad():
         network(example)
     found = []
+    first = _channels_first(network, outputs)
     for name, output in outputs.items():
         if output is None or calls[name] > 1 or output.shape[:1] != (batch,):
             continue
-        shape = _positions(output, example, network)
+        shape = _tokens(output, network) if output.ndim == 3 else _positions(output, example, output.shape in first)
         if shape is not None and min(shape[1:3]) >= SMALLEST:
             found.append(Candidate(name, *shape))
     return tuple(found)
@@ -104,24 +107,42 @@ def _telling(network: nn.Module, example: torch.Tensor, found: Sequence[Candidat
             yield candidate
 
 
-def _positions(output: torch.Tensor, example: torch.Tensor, network: nn.Module) -> tuple[str, int, int, int] | None:
-    """(reshape, height, width, channels) of an output, or None where it has no positions."""
-    if output.ndim == 3:
-        return _tokens(output, network)
+def _channels_first(network: nn.Module, outputs: Mapping[str, torch.Tensor | None]) -> set[torch.Size]:
+    """Shapes in which layers that are known to put channels first gave their outputs."""
+    return {
+        output.shape
+        for name, output in outputs.items()
+        if output is not None and isinstance(network.get_submodule(name), CHANNELS_FIRST)
+    }
+
+
+def _positions(output: torch.Tensor, example: torch.Tensor, first: bool) -> tuple[str, int, int, int] | None:
+    """(reshape, height, width, channels) of an output, or None where it has no positions.
+
+    Where both readings fit, an output with ``first``, the shape of one that puts channels first, does so too; of others
+    of a network that takes channels last, the reading closer to the input's proportions counts.
+    """
     if output.ndim != 4:
         return None
     nhwc_input = example.shape[-1] in (1, 3) and example.shape[1] not in (1, 3)
     size = example.shape[1:3] if nhwc_input else example.shape[2:4]
     _, a, b, c = output.shape
-    if _like(a, b, size) and (nhwc_input or not _like(b, c, size)):
+    last_fits, first_fits = _like(a, b, size), _like(b, c, size)
+    if last_fits and first_fits:
+        last_fits = nhwc_input and not first and _off(a, b, size) <= _off(b, c, size)
+    if last_fits:
         return "nhwc", a, b, c
-    return ("nchw", b, c, a) if _like(b, c, size) else None
+    return ("nchw", b, c, a) if first_fits else None
 
 
 def _like(height: int, width: int, size: Sequence[int]) -> bool:
     """Whether a map of that height and width keeps the proportions of an input of ``size``, and is not larger."""
-    wanted = width * size[0] / size[1]
-    return height <= size[0] and width <= size[1] and abs(height - wanted) <= max(1, LOOSE * height)
+    return height <= size[0] and width <= size[1] and _off(height, width, size) <= max(1, LOOSE * height)
+
+
+def _off(height: int, width: int, size: Sequence[int]) -> float:
+    """By how many rows a map of that width misses the proportions of an input of ``size``."""
+    return abs(height - width * size[0] / size[1])
 
 
 def _tokens(output: torch.Tensor, network: nn.Module) -> tuple[str, int, int, int] | None:
@@ -152,6 +173,8 @@ def _reaches_output(network: nn.Module, example: torch.Tensor, candidate: Candid
     try:
         with _modes_kept(network), torch.enable_grad():
             score = network(example)
+            if not score.requires_grad:  # its forward runs under no_grad or inference_mode
+                return False
             weights = torch.linspace(1.0, 2.0, score.numel()).reshape(score.shape)
             (gradient,) = torch.autograd.grad((score * weights).sum(), leaf[0], allow_unused=True)
     finally:
