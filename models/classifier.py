@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from faces.emotions import LabelSet
 from faces.errors import InputError
 
 OUTPUTS = ("logits", "probabilities", "sigmoid")
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+"""Of values 0..1, red, green and blue."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,41 @@ class Preprocessing:
 
     @classmethod
     def parse(cls, text: str) -> Preprocessing:
-        """Read ``"64x64,gray,-1..1"`` as given to ``--input``. Raises InputError showing that form."""
+        """Read ``"64x64,gray,-1..1"`` as given to ``--input``; a fourth field is ``imagenet`` or ``MEAN/STD``, each
+        one number or three joined with ``:``. Raises InputError showing that form."""
         try:
-            size, colour, span = (part.strip() for part in text.split(","))
-            height, width = (int(part) for part in size.lower().split("x"))
-            low, high = (float(part) for part in span.split(".."))
-            channels = {"gray": 1, "grey": 1, "rgb": 3}[colour.lower()]
+            size, colour, span, *rest = (part.strip().lower() for part in text.split(","))
+            height, width = (int(part) for part in size.split("x"))
+            low, high = _numbers(span, "..", 2)
+            channels = {"gray": 1, "grey": 1, "rgb": 3}[colour]
+            mean, std = _scaling(rest, channels)
         except (ValueError, KeyError):
             raise InputError(
-                f"The input {text!r} is not understood; height x width, gray or rgb, and the value range were "
-                "expected: write it like 64x64,gray,-1..1."
+                f"The input {text!r} is not understood; height x width, gray or rgb, the value range and, where the "
+                "model needs it, imagenet or MEAN/STD (one number each, or one a channel joined with :) were "
+                "expected: write it like 64x64,gray,-1..1 or 224x224,rgb,0..1,imagenet."
             ) from None
-        return cls(height, width, channels, low, high)
+        if rest == ["imagenet"] and (low, high) != (0, 1):
+            raise InputError(
+                f"The input {text!r} asks for ImageNet's mean and deviation, which are of values 0..1, on {span}; "
+                f"write {size},{colour},0..1,imagenet."
+            )
+        if std is not None and min(std) <= 0:
+            raise InputError(
+                f"The input {text!r} divides by {min(std):g}; deviations above 0 were expected: write MEAN/STD, "
+                "like 0.5/0.5."
+            )
+        return cls(height, width, channels, low, high, mean, std)
+
+    def as_input(self) -> str:
+        """As ``--input`` takes it; what ``parse`` reads."""
+        text = f"{self.height}x{self.width},{'gray' if self.channels == 1 else 'rgb'},{self.low:g}..{self.high:g}"
+        if self.mean is None or self.std is None:
+            return text
+        if (self.mean, self.std) == tuple(IMAGENET.values()):
+            return f"{text},imagenet"
+        mean, std = (":".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"{text},{mean}/{std}"
 
     def fit(self, image: np.ndarray) -> np.ndarray:
         """One decoded image, uint8 (H, W, 1 or 3 RGB), to uint8 (height, width, channels)."""
@@ -124,11 +150,35 @@ class Classifier:
     def logits(self, output: torch.Tensor) -> torch.Tensor:
         """What the network returned, as logits (N, K), whose softmax are the probabilities."""
         if self.output == "logits":
-            return output
+            return output.flatten(1) if output.ndim > 2 else output
         if self.output == "probabilities":
-            return torch.log(output.clamp_min(torch.finfo(output.dtype).tiny))
+            return torch.log(output.flatten(1).clamp_min(torch.finfo(output.dtype).tiny))
         score = output.reshape(len(output), -1)[:, :1].clamp(1e-7, 1 - 1e-7)
         return torch.cat([torch.log1p(-score), torch.log(score)], dim=1)
+
+
+def per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """One value a channel; where the numbers differ, their mean for each."""
+    return tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels
+
+
+def _numbers(text: str, between: str, *lengths: int) -> tuple[float, ...]:
+    """Finite numbers, as many as one of ``lengths``. Raises ValueError."""
+    values = tuple(float(part) for part in text.split(between))
+    if len(values) not in lengths or not all(math.isfinite(value) for value in values):
+        raise ValueError(text)
+    return values
+
+
+def _scaling(rest: list[str], channels: int) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Mean and standard deviation from the fields after the value range. Raises ValueError."""
+    if not rest:
+        return None, None
+    (text,) = rest
+    if text == "imagenet":
+        return per_channel(IMAGENET["mean"], channels), per_channel(IMAGENET["std"], channels)
+    mean, std = (_numbers(part, ":", 1, channels) for part in text.split("/"))
+    return per_channel(mean, channels), per_channel(std, channels)
 
 
 def fingerprint(network: nn.Module) -> str:

@@ -37,9 +37,11 @@ def load_classifier(
 ) -> Classifier:
     """The classifier that ``spec`` names, in evaluation mode, on the CPU.
 
-    ``classes`` (``"a,b,.."``, in the order of the outputs) and ``input`` (``"64x64,gray,-1..1"``) are needed where
-    the file does not tell them; given, they win. ``cam_layer`` names the layer to take maps from. Pickled code is run
-    only with ``allow_pickle``. Raises InputError saying what is missing or wrong and what to pass.
+    ``classes`` (``"a,b,.."``, in the order of the outputs) and ``input`` (``"64x64,gray,-1..1"``, or with
+    ``,imagenet`` or ``,MEAN/STD`` after it) are needed where the file does not tell them; given, they win.
+    ``cam_layer`` names the layer to take maps from. Pickled code is run only with ``allow_pickle``.
+
+    Raises InputError saying what is missing or wrong and what to pass.
     """
     request = make_request(classes, input, cam_layer, allow_pickle)
     opened = open_model(spec, request)
@@ -84,7 +86,9 @@ def make_request(
         classes = LabelSet.parse(classes)
     elif classes is not None and not isinstance(classes, LabelSet):
         classes = LabelSet(tuple(classes))
-    return Request(classes, Preprocessing.parse(input) if isinstance(input, str) else input, cam_layer, allow_pickle)
+    scaled = not isinstance(input, str) or input.count(",") > 2
+    found = Preprocessing.parse(input) if isinstance(input, str) else input
+    return Request(classes, found, cam_layer, allow_pickle, scaled)
 
 
 def open_model(spec: str | Path, request: Request) -> Opened | Classifier:
@@ -170,6 +174,12 @@ def _check_folder(path: Path) -> None:
         raise InputError(
             f"{path} is a TensorFlow SavedModel, which needs TensorFlow; save it there with model.save('model.keras') "
             "and pass that file."
+        )
+    if (path / "config.json").is_file() and not (path / checkpoints.CARD).is_file():
+        raise InputError(
+            f"{path} is a folder as Hugging Face saves models (it has config.json and no {checkpoints.CARD}), which is "
+            f"not read whole; expected {FORMS}: pass timm:NAME@{path}/model.safetensors for a network of timm, else "
+            "write a function that builds the network and returns its logits alone, for factory:FILE.py:FUNCTION."
         )
 
 

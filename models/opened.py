@@ -12,27 +12,30 @@ from faces.emotions import PUBLISHED_ORDERS, LabelSet
 from faces.errors import InputError
 from models import probe
 from models.camlayer import find_cam_layer, named_layer
-from models.classifier import Classifier, Preprocessing
-from models.outputs import output_of, strip_activation
+from models.classifier import Classifier, Preprocessing, per_channel
+from models.outputs import DoesNotRun, output_of, strip_activation
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the person said of a model; None where nothing was said."""
+    """What the person said of a model; None where nothing was said. ``scaled`` is whether ``input`` tells the mean and
+    deviation too, if only that there are none."""
 
     classes: LabelSet | None = None
     input: Preprocessing | None = None
     cam_layer: str | None = None
     allow_pickle: bool = False
+    scaled: bool = True
 
 
 @dataclass(frozen=True)
 class Opened:
     """A network and what its file says of it; None where it does not say.
 
-    ``scaling`` are the fields of Preprocessing that map pixel values (low, high, mean, std). ``hookable`` is False
-    for black boxes: no layer can be hooked and no gradient taken. ``spec`` is how to name the model again where
-    ``path`` alone does not. ``notes`` are clauses a person should read.
+    ``scaling`` are the fields of Preprocessing that map pixel values (low, high, mean, std); ``usual`` the mean and std
+    of values 0..1 that stay where --input names none. ``hookable`` is False for black boxes: no layer can be hooked
+    and no gradient taken. ``spec`` is how to name the model again where ``path`` alone does not.
+    ``notes`` are clauses a person should read.
     """
 
     network: nn.Module
@@ -43,6 +46,7 @@ class Opened:
     size: tuple[int, int] | None = None
     channels: int | None = None
     scaling: dict[str, Any] | None = None
+    usual: dict[str, tuple[float, ...]] | None = None
     hookable: bool = True
     fingerprint: str = ""
     spec: str = ""
@@ -72,7 +76,12 @@ def settle(opened: Opened, request: Request, any_size: bool = False) -> Settled:
     will do.
     """
     preprocessing, notes = _input(opened, request, any_size)
-    outputs, output = output_of(opened.network, preprocessing, opened.subject)
+    try:
+        outputs, output = output_of(opened.network, preprocessing, opened.subject)
+    except DoesNotRun as error:
+        raise _blamed(opened, preprocessing, error) from None
+    if not probe.repeats(opened.network, probe.example(preprocessing)):
+        notes = (*notes, "it gives other outputs each time it runs (dropout left on?), and so will every figure")
     if output != "logits" and opened.hookable:
         if strip_activation(opened.network, probe.example(preprocessing)):
             output = "logits"
@@ -113,7 +122,8 @@ def describe(preprocessing: Preprocessing) -> str:
 def _input(opened: Opened, request: Request, any_size: bool) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing and what was assumed for it."""
     if request.input is not None:
-        return _checked_input(opened, replace(request.input, layout=opened.layout)), ()
+        given, notes = _scaled(opened, request, replace(request.input, layout=opened.layout))
+        return _checked_input(opened, given), notes
     channels = opened.channels or probe.channels_of(opened.network)
     if channels not in (1, 3):
         found = "cannot be told" if channels is None else f"are {channels}, and 1 or 3 were expected"
@@ -127,16 +137,45 @@ def _input(opened: Opened, request: Request, any_size: bool) -> tuple[Preprocess
 
 
 def _checked_input(opened: Opened, given: Preprocessing) -> Preprocessing:
-    size = (given.height, given.width)
-    channels = opened.channels or probe.channels_of(opened.network)
-    if channels not in (None, given.channels) or opened.size not in (None, size):
-        height, width = opened.size or size
-        colour = "rgb" if channels == 3 else "gray"
-        raise InputError(
-            f"The input {describe(given)} is not what {opened.subject} takes, which is {height}x{width} {colour}; "
-            f"pass --input {height}x{width},{colour},{given.low:g}..{given.high:g}."
-        )
-    return given
+    """What was given, where it has the channels and the size that the file names. Raises InputError."""
+    if opened.channels in (None, given.channels) and opened.size in (None, (given.height, given.width)):
+        return given
+    raise _other_input(opened, given, opened.channels)
+
+
+def _blamed(opened: Opened, given: Preprocessing, error: InputError) -> InputError:
+    """The error of a network that did not run, in terms of its first convolution where that tells of other channels.
+
+    What the first convolution takes need not be what the network takes, so it only explains what has failed.
+    """
+    channels = probe.channels_of(opened.network)
+    if opened.channels is not None or channels not in (1, 3) or channels == given.channels:
+        return error
+    return _other_input(opened, given, channels)
+
+
+def _other_input(opened: Opened, given: Preprocessing, channels: int | None) -> InputError:
+    channels = channels if channels in (1, 3) else given.channels
+    height, width = opened.size or (given.height, given.width)
+    mean, std = (values and per_channel(values, channels) for values in (given.mean, given.std))
+    wanted = replace(given, height=height, width=width, channels=channels, mean=mean, std=std)
+    colour = "rgb" if channels == 3 else "gray"
+    return InputError(
+        f"The input {describe(given)} is not what {opened.subject} takes, which is {height}x{width} {colour}; "
+        f"pass --input {wanted.as_input()}."
+    )
+
+
+def _scaled(opened: Opened, request: Request, given: Preprocessing) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The input with the network's usual mean and deviation where none were said, and a note of what became of them."""
+    if opened.usual is None:
+        return given, ()
+    mean, std = (per_channel(opened.usual[name], given.channels) for name in ("mean", "std"))
+    usual = replace(given, low=0.0, high=1.0, mean=mean, std=std)
+    own = f"{opened.kind}'s own scaling ({describe(usual).partition(', ')[2]})"
+    if (given.low, given.high) == (0, 1) and not request.scaled:
+        return usual, (f"--input names no mean and deviation, so {own} stays; {given.as_input()},0/1 takes none",)
+    return given, () if given == usual else (f"--input's scaling is used and {own} is not",)
 
 
 def _size_taken(opened: Opened, channels: int, any_size: bool) -> tuple[tuple[int, int], tuple[str, ...]]:
@@ -189,6 +228,8 @@ def cam_layer_of(settled: Settled, request: Request) -> tuple[str | None, str, t
     try:
         return *find_cam_layer(opened.network, batch), ()
     except InputError:
+        if not probe.gives_gradients(opened.network, batch):
+            return None, "nchw", ("its forward runs without gradients: maps come from black-box methods",)
         return None, "nchw", ("no layer keeps positions to the output: maps come from black-box methods",)
 
 

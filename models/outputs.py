@@ -9,6 +9,15 @@ from faces.errors import InputError
 from models.classifier import Preprocessing
 from models.probe import example, quiet_eval
 
+SUMS = 1e-2
+"""How far from 1 probabilities may sum up: a softmax computed in half precision is off by some thousandths."""
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+"""Numbers of images that networks are tied to."""
+
+
+class DoesNotRun(InputError):
+    """The network failed on the input."""
+
 
 class TwoLogits(nn.Module):
     """One logit z (N, 1) of the second of two classes as the two (N, 2) that say the same: -z/2 and z/2."""
@@ -21,8 +30,8 @@ class TwoLogits(nn.Module):
 def output_of(network: nn.Module, preprocessing: Preprocessing, subject: str) -> tuple[int, str]:
     """Number of classes and ``logits``, ``probabilities`` or ``sigmoid``, by running the network.
 
-    Several sigmoids count as probabilities: shared out they sum to 1. Raises InputError where it fails or returns no
-    tensor (N, K).
+    Several sigmoids count as probabilities: shared out they sum to 1. Raises DoesNotRun where it fails, InputError
+    where it returns no tensor (N,), (N, K) or (N, K, 1, 1).
     """
     batch = example(preprocessing, 6)
     output = _run(network, batch, preprocessing, subject)
@@ -35,7 +44,7 @@ def output_of(network: nn.Module, preprocessing: Preprocessing, subject: str) ->
                 "factory:FILE.py:FUNCTION@weights."
             )
         return 2, "sigmoid"
-    sums_to_one = torch.allclose(output.sum(dim=1), torch.ones(len(output)), atol=1e-4)
+    sums_to_one = torch.allclose(output.sum(dim=1), torch.ones(len(output)), atol=SUMS)
     if within and (sums_to_one or _ends_in_sigmoid(network, batch)):
         return output.shape[1], "probabilities"
     return output.shape[1], "logits"
@@ -54,15 +63,16 @@ def strip_activation(network: nn.Module, batch: torch.Tensor) -> bool:
     ]
     with quiet_eval(network):
         before = network(batch)
+        values = before.flatten(1) if before.ndim > 1 else before[:, None]
         for hook in hooks:
             hook.remove()
         last = next((name for name, seen in results.items() if len(seen) == 1 and seen[0] is before), None)
         if last is None:
             return False
-        single = before.shape[1] == 1
+        single = values.shape[1] == 1
         network.set_submodule(last, TwoLogits() if single else nn.Identity())
-        after = network(batch).softmax(dim=1)
-        same = torch.allclose(after[:, 1:] if single else after, before, atol=1e-6)
+        after = network(batch).flatten(1).softmax(dim=1)
+        same = torch.allclose(after[:, 1:] if single else after, values, atol=1e-6)
     if not same:
         network.set_submodule(last, ends[last])
     return same
@@ -77,11 +87,12 @@ def _run(network: nn.Module, batch: torch.Tensor, preprocessing: Preprocessing, 
         with quiet_eval(network):
             output = network(batch)
     except Exception as error:  # any network may fail in any way
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"{subject} failed on an input of {tuple(batch.shape[1:])} ({preprocessing.layout[1:]}): {reason}; "
-            "pass the size and channels it takes as --input, like 48x48,gray,0..1."
+        raise DoesNotRun(
+            f"{subject} failed on an input of {tuple(batch.shape[1:])} ({preprocessing.layout[1:]}): {_reason(error)}; "
+            f"{_remedy(network, batch)}."
         ) from None
+    if isinstance(output, torch.Tensor) and output.ndim > 2 and output.shape[2:].numel() == 1:
+        output = output.flatten(1)
     if not isinstance(output, torch.Tensor) or output.ndim not in (1, 2) or len(output) != len(batch):
         returned = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise InputError(
@@ -89,6 +100,27 @@ def _run(network: nn.Module, batch: torch.Tensor, preprocessing: Preprocessing, 
             "wrap it in a function that returns that, and load it as factory:FILE.py:FUNCTION@weights."
         )
     return output
+
+
+def _reason(error: Exception) -> str:
+    """The line of an error that says what went wrong: the first, or the last where TorchScript tells its way there."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return lines[-1].removeprefix("RuntimeError: ") if "TorchScript interpreter" in lines[0] else lines[0]
+
+
+def _remedy(network: nn.Module, batch: torch.Tensor) -> str:
+    """What to do about a network that failed, by whether it runs on another number of images."""
+    for number in BATCHES:
+        try:
+            with quiet_eval(network):
+                network(torch.zeros((number, *batch.shape[1:])))
+        except Exception:  # any network may fail in any way
+            continue
+        return (
+            f"it runs on {number} at a time alone, and any number was expected: flatten with x.flatten(1) in its "
+            "code, or export it again with an open batch size"
+        )
+    return "pass the size and channels it takes as --input, like 48x48,gray,0..1"
 
 
 def _ends_in_sigmoid(network: nn.Module, batch: torch.Tensor) -> bool:

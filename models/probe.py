@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from models.classifier import Preprocessing
+from models.classifier import IMAGENET, Preprocessing
 
 SIZES = (48, 64, 224, 112, 96, 128, 100, 197, 160, 75, 256, 299, 44, 40, 32, 28)
 """Input sizes in use for emotion classifiers, the commonest first."""
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+CLOSE = 1e-4
+"""Largest difference between two runs on the same images, over the output's own size, that rounding explains."""
 
 
 def images(number: int, preprocessing: Preprocessing) -> np.ndarray:
@@ -53,13 +55,26 @@ def quiet_eval(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def repeats(network: nn.Module, batch: torch.Tensor) -> bool:
+    """Whether the network gives the same for the same images, run twice in evaluation mode."""
+    with quiet_eval(network):
+        first, second = network(batch), network(batch)
+    return not float((first - second).abs().max()) > CLOSE * max(1.0, float(first.abs().max()))
+
+
+def gives_gradients(network: nn.Module, batch: torch.Tensor) -> bool:
+    """Whether the output can be differentiated at all: not where ``forward`` runs under ``no_grad``."""
+    with quiet_eval(network), torch.enable_grad():
+        return bool(network(batch.clone().requires_grad_()).requires_grad)
+
+
 def channels_of(network: nn.Module) -> int | None:
     """Input channels of the first convolution, or None where there is none."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             return module.in_channels
     for name, value in network.state_dict().items():
-        if name.endswith("weight") and value.ndim == 4:
+        if name.endswith("weight") and not is_lazy(value) and value.ndim == 4:
             return int(value.shape[1])
     return None
 
@@ -118,6 +133,8 @@ def _distance(network: nn.Module, batch: torch.Tensor) -> float:
     with quiet_eval(network):
         try:
             network(batch)
+        except Exception:  # a network tied to another number of images; who runs it next says so
+            return math.inf
         finally:
             for hook in hooks:
                 hook.remove()

@@ -9,6 +9,7 @@ from torch import nn
 
 from faces.errors import InputError
 from models import catalogue
+from models.classifier import per_channel
 from models.opened import Opened, Request
 from models.probe import channels_of
 from models.statedict import State, fit, read_weights, rename
@@ -17,6 +18,8 @@ from models.statedict import State, fit, read_weights, rename
 def open_timm(text: str, request: Request) -> Opened:
     """``text`` is NAME@weights. Classes and channels are read off the weights, size and scaling off timm's own
     configuration where --input does not give them.
+
+    A --input of 0..1 without mean and deviation keeps timm's: nearly every network of timm was trained with them.
 
     Raises InputError where the name is unknown or the weights are missing or do not fit.
     """
@@ -33,8 +36,10 @@ def open_timm(text: str, request: Request) -> Opened:
     fit(network, state, str(path))
     spec = f"timm:{name}@{path.resolve()}"
     config: dict[str, Any] = getattr(network, "pretrained_cfg", {})
-    if request.input is not None or "mean" not in config:
-        return Opened(network=network.eval(), kind="timm", name=name, path=path, spec=spec)
+    scaling: dict[str, tuple[float, ...]] = {key: tuple(config[key]) for key in ("mean", "std") if key in config}
+    if request.input is not None or len(scaling) < 2:
+        usual = scaling if len(scaling) == 2 else None
+        return Opened(network=network.eval(), kind="timm", name=name, path=path, usual=usual, spec=spec)
     _, height, width = config["input_size"]
     channels = channels_of(network) or 3
     return Opened(
@@ -44,7 +49,7 @@ def open_timm(text: str, request: Request) -> Opened:
         path=path,
         size=(height, width),
         channels=channels,
-        scaling={key: _per_channel(config[key], channels) for key in ("mean", "std")},
+        scaling={key: per_channel(values, channels) for key, values in scaling.items()},
         spec=spec,
         notes=(f"the size {height}x{width} and the scaling are timm's own for {name}; --input gives others",),
     )
@@ -67,7 +72,3 @@ def _network(name: str, state: State, request: Request) -> nn.Module:
 
 def _first(name: Any) -> Any:
     return name[0] if isinstance(name, tuple | list) else name
-
-
-def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    return tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels

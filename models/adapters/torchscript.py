@@ -38,7 +38,7 @@ def open_torchscript(path: Path, request: Request) -> Opened:
             "itself as factory:FILE.py:FUNCTION@weights."
         ) from None
     return Opened(
-        network=ScriptedNetwork(script.eval()),
+        network=ScriptedNetwork(script.float().eval()),
         kind="torchscript",
         name=path.stem,
         path=path,
