@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 import traceback
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from faces.errors import InputError
 from models.adapters.keras import choose_backend, import_keras, opened_model
 from models.adapters.own_modules import OwnModules
+from models.adapters.torchscript import ScriptedNetwork
 from models.opened import Opened, Request
 from models.statedict import fit, read_weights
 
 FORM = re.compile(r"(?P<file>.+?\.py):(?P<function>[^:@]+)(@(?P<weights>.+))?", re.DOTALL)
+LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+"""The number by which torch's files from before version 1.6 begin."""
 
 
 def open_factory(text: str, request: Request) -> Opened:
@@ -29,8 +34,8 @@ def open_factory(text: str, request: Request) -> Opened:
         raise InputError(
             f"The model 'factory:{text}' is not understood; factory:FILE.py:FUNCTION@weights was expected."
         )
-    file, function = Path(match["file"]), match["function"]
-    weights = Path(match["weights"]) if match["weights"] else None
+    file, function = _path(match["file"]), match["function"]
+    weights = _path(match["weights"]) if match["weights"] else None
     for path in (file, weights):
         if path is not None and not path.is_file():
             raise InputError(f"{path}, named by the model 'factory:{text}', is not a file; give the path of one.")
@@ -45,9 +50,22 @@ def open_factory(text: str, request: Request) -> Opened:
     if hasattr(network, "load_weights") and hasattr(network, "layers"):
         return replace(_keras(network, function, file, weights), spec=spec)
     if weights is not None:
+        _check_weights(weights)
         state = read_weights(weights, request.allow_pickle, own.unpickler())
         fit(network, dict(state.state_dict()) if isinstance(state, nn.Module) else state, str(weights))
-    return Opened(network=network.float().eval(), kind="factory", name=function, path=file, spec=spec)
+    network = network.float().eval()
+    scripted = any(isinstance(module, torch.jit.ScriptModule) for module in network.modules())
+    return Opened(
+        network=ScriptedNetwork(network) if isinstance(network, torch.jit.ScriptModule) else network,
+        kind="factory",
+        name=function,
+        path=file,
+        hookable=not scripted,
+        spec=spec,
+        notes=(f"TorchScript, which {function} returned, lets no layer be hooked: maps come from black-box methods",)
+        if scripted
+        else (),
+    )
 
 
 def _built(own: OwnModules, file: Path, function: str) -> Any:
@@ -68,6 +86,33 @@ def _built(own: OwnModules, file: Path, function: str) -> Any:
             f"{function}() of {file} failed: {_where(error, file)}; it must build the network without "
             "arguments, on the CPU."
         ) from error
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # a home that nobody has
+        return Path(text)
+
+
+def _check_weights(weights: Path) -> None:
+    """Raises InputError for files that torch writes, or seems to have written, and that hold no state dict."""
+    if zipfile.is_zipfile(weights):
+        with zipfile.ZipFile(weights) as archive:
+            scripted = any(name.rpartition("/")[2] == "constants.pkl" for name in archive.namelist())
+        if scripted:
+            raise InputError(
+                f"{weights} is a whole network as TorchScript, and weights alone were expected after the @; pass "
+                f"{weights} itself as the model, or save the network's state_dict() with torch.save."
+            )
+        return
+    with weights.open("rb") as file:
+        head = file.read(32)
+    if head.startswith(b"\x80") and LEGACY not in head:
+        raise InputError(
+            f"{weights} was written by Python's pickle, and a file of torch.save was expected; open it where it was "
+            "written and save it with torch.save(state, path)."
+        )
 
 
 def _keras(model: Any, function: str, file: Path, weights: Path | None) -> Opened:

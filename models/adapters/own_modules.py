@@ -34,13 +34,17 @@ class OwnModules(MetaPathFinder):
         self.builtins = {**vars(builtins), "__import__": self._import}
         self._path = _search_path(folder.resolve())
         self._sys_path: list[str] | None = None
+        self._ran: ModuleType | None = None
         package = ModuleType(self.root)
         package.__path__ = self._path
         sys.modules[self.root] = package
         sys.meta_path.insert(0, self)
 
     def run_file(self, file: Path) -> ModuleType:
-        """Execute a .py file as one of the modules and return it; whatever it raises goes through."""
+        """Execute a .py file as one of the modules and return it; whatever it raises goes through.
+
+        What was pickled when such a file ran as a script is looked for in it from then on.
+        """
         name = f"{self.root}.{file.stem if file.stem.isidentifier() else 'user_file'}"
         spec = importlib.util.spec_from_file_location(name, file, loader=_OwnLoader(name, str(file), self.builtins))
         assert spec is not None and spec.loader is not None
@@ -48,6 +52,7 @@ class OwnModules(MetaPathFinder):
         sys.modules[name] = module
         with self.loading():
             spec.loader.exec_module(module)
+        self._ran = module
         return module
 
     @contextmanager
@@ -118,13 +123,23 @@ class OwnModules(MetaPathFinder):
             known = {*self._sys_path, *self._path}
             self._path[1:1] = [entry for entry in sys.path if entry not in known]
 
+    def _script_with(self, name: str) -> str:
+        """The module that stands for the script or notebook which pickled ``name``; raises AttributeError."""
+        if self._ran is None:
+            raise AttributeError(f"{name} stands in the script or notebook that saved it, not in a module")
+        if not hasattr(self._ran, name.partition(".")[0]):
+            raise AttributeError(f"{name} is not in {Path(str(self._ran.__file__)).name}")
+        return self._ran.__name__
+
     def unpickler(self) -> ModuleType:
         """A stand-in for the ``pickle`` module whose classes come from the user's modules; for ``torch.load``."""
         own = self
 
         class Unpickler(pickle.Unpickler):
             def find_class(self, module: str, name: str) -> Any:
-                if own.owns(module.partition(".")[0]):
+                if module == "__main__":
+                    module = own._script_with(name)
+                elif own.owns(module.partition(".")[0]):
                     module = own.import_module(module).__name__
                 return super().find_class(module, name)
 

@@ -224,6 +224,62 @@ def test_a_whole_pickled_network_finds_its_class_beside_it(tmp_path: Path) -> No
     assert found.kind == "torch" and type(found.network).__name__ == "Net"
 
 
+SAVING = """
+if __name__ == "__main__":
+    import sys
+    torch.save({"epoch": 1, "model": Net()}, sys.argv[1])
+"""
+
+
+def test_what_a_script_pickled_of_itself_is_found_in_its_file(tmp_path: Path) -> None:
+    import subprocess
+
+    write(tmp_path, {"build.py": NET + "\ndef build():\n    return Net()\n" + SAVING, "other.py": "build = int\n"})
+    subprocess.run([sys.executable, tmp_path / "build.py", tmp_path / "net.pt"], check=True)
+    first = load(tmp_path, weights=tmp_path / "net.pt", allow_pickle=True)
+    assert first.fingerprint == load(tmp_path, weights=tmp_path / "net.pt", allow_pickle=True).fingerprint
+    assert first.fingerprint != load(tmp_path).fingerprint
+    with pytest.raises(InputError, match=r"Net stands in the script or notebook that saved it.*factory:FILE\.py"):
+        load_classifier(tmp_path / "net.pt", CLASSES, INPUT, allow_pickle=True)
+    write(tmp_path, {"build.py": NET.replace("Net", "Other") + "\ndef build():\n    return Other()\n"})
+    with pytest.raises(InputError, match=r"Net is not in build\.py"):
+        load(tmp_path, weights=tmp_path / "net.pt", allow_pickle=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.parametrize("built", ["torch.jit.script(Net())", "nn.Sequential(torch.jit.script(Net()), nn.Identity())"])
+def test_torchscript_that_a_function_returns_is_a_black_box(tmp_path: Path, built: str) -> None:
+    write(tmp_path, {"build.py": NET + f"\ndef build():\n    return {built}\n"})
+    classifier = load(tmp_path)
+    assert classifier.cam_layer is None and "lets no layer be hooked" in classifier.card["notes"][0]
+    scored = score(classifier, probe.images(2, classifier.preprocessing))
+    assert scored.maps == {} and scored.probabilities.shape == (2, 7)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_files_that_are_no_weights_are_called_what_they_are(tmp_path: Path) -> None:
+    import pickle
+
+    write(tmp_path, {"build.py": NET + "\ndef build():\n    return Net()\ndef plain():\n    return nn.Linear(2, 3)\n"})
+    network = load(tmp_path).network
+    torch.jit.save(torch.jit.trace(network, torch.zeros(1, 1, 48, 48)), tmp_path / "scripted.pt")
+    with pytest.raises(InputError, match=r"scripted\.pt is a whole network as TorchScript"):
+        load(tmp_path, weights=tmp_path / "scripted.pt")
+    (tmp_path / "state.pkl").write_bytes(pickle.dumps(network.state_dict()))
+    with pytest.raises(InputError, match=r"state\.pkl was written by Python's pickle.*torch\.save"):
+        load(tmp_path, weights=tmp_path / "state.pkl")
+    torch.save(network.state_dict(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert load(tmp_path, weights=tmp_path / "old.pt").kind == "factory"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, {"build.py": NET + "\ndef build():\n    return Net()\n"})
+    torch.save(load(tmp_path).network.state_dict(), tmp_path / "w.pt")
+    found = load_classifier("factory:~/build.py:build@~/w.pt", CLASSES, INPUT)
+    assert found.card["spec"] == f"factory:{tmp_path.resolve()}/build.py:build@{tmp_path.resolve()}/w.pt"
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
