@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from faces.errors import InputError
+from models.adapters import onnx_graph
 from models.classifier import Preprocessing
 from models.opened import Opened, Request
 from models.probe import example, sizes_taken
@@ -20,7 +20,6 @@ from models.probe import example, sizes_taken
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
-KNOWN_OPSET = 17
 KINDS: dict[str, np.dtype] = {
     "tensor(double)": np.dtype(np.float64),
     "tensor(float16)": np.dtype(np.float16),
@@ -57,13 +56,18 @@ def open_onnx(path: Path, request: Request) -> Opened:
     model = _read(path)
     image = _image_input(path, model.graph)
     batched = image.shape[0] != 1
-    if not batched:
-        _open_batch(model.graph)
-    runtime = RuntimeNetwork(path, one_by_one=not batched)
-    network, reason = _converted(model, runtime, image, request)
+    runtime = RuntimeNetwork(path, one_by_one=not batched, classes=len(request.classes) if request.classes else None)
     notes: tuple[str, ...] = ()
+    if runtime.others:
+        notes = (f"of its outputs, {runtime.output} is taken, and {', '.join(runtime.others)} left",)
+        onnx_graph.keep_output(model.graph, runtime.output)
+    onnx_graph.plain_reshapes(model.graph)
+    if not batched:
+        onnx_graph.open_batch(model.graph)
+    network, reason = _converted(model, runtime, image, request)
     if reason is not None:
-        notes = (f"onnxruntime runs it without gradients, because {reason}: maps come from black-box methods",)
+        runtime.count(model.graph)
+        notes += (f"onnxruntime runs it without gradients, because {reason}: maps come from black-box methods",)
     return Opened(
         network=network,
         kind="onnx",
@@ -73,7 +77,7 @@ def open_onnx(path: Path, request: Request) -> Opened:
         size=image.size,
         channels=image.channels,
         hookable=reason is None,
-        fingerprint=hashlib.sha256(path.read_bytes()).hexdigest(),
+        fingerprint=onnx_graph.fingerprint(path),
         notes=notes,
     )
 
@@ -81,15 +85,16 @@ def open_onnx(path: Path, request: Request) -> Opened:
 class RuntimeNetwork(nn.Module):
     """An ONNX file run by onnxruntime; takes and returns float32 tensors on the CPU, and gives no gradients.
 
-    ``one_by_one`` for graphs made for a batch of one image.
+    ``one_by_one`` for graphs made for a batch of one image. Of several outputs, ``output``, the first with as many
+    values an image as there are ``classes``, else the last with a row an image, is given, and not ``others``.
     """
 
-    def __init__(self, path: Path, one_by_one: bool) -> None:
+    def __init__(self, path: Path, one_by_one: bool, classes: int | None = None) -> None:
         super().__init__()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # sizes that it refuses are tried, and each would be told in red
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base
@@ -99,15 +104,30 @@ class RuntimeNetwork(nn.Module):
             ) from None
         taken = self._session.get_inputs()[0]
         self._input, self._kind = taken.name, KINDS.get(taken.type, np.dtype(np.float32))
-        self._output = self._session.get_outputs()[0].name
+        outputs = self._session.get_outputs()
+        rows = [output for output in outputs if len(output.shape) == 2 or output.shape[2:] == [1, 1]]
+        right = [output for output in rows if output.shape[1] == classes]
+        self.output = (right[:1] or rows[-1:] or outputs[:1])[0].name
+        self.others = tuple(output.name for output in outputs if output.name != self.output)
         self._one_by_one = one_by_one
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         values = batch.detach().cpu().numpy()
         values = (np.rint(values) if self._kind.kind in "iu" else values).astype(self._kind)
         parts = np.split(values, len(values)) if self._one_by_one else [values]
-        outputs = [self._session.run([self._output], {self._input: part})[0] for part in parts]
+        outputs = [self._session.run([self.output], {self._input: part})[0] for part in parts]
         return torch.from_numpy(np.concatenate(outputs)).to(torch.float32)
+
+    def count(self, graph: GraphProto) -> None:
+        """Hold the graph's weights as parameters too, for whoever counts them; onnxruntime does not show its own."""
+        from onnx import numpy_helper
+
+        values = [numpy_helper.to_array(weight) for weight in graph.initializer]
+        tensors = [torch.from_numpy(np.array(value)) for value in values if value.dtype.kind == "f"]
+        self.weights = nn.ParameterList([nn.Parameter(value, requires_grad=False) for value in tensors])
+
+    def __deepcopy__(self, memo: dict) -> RuntimeNetwork:
+        raise TypeError("onnxruntime runs it as a black box")
 
 
 def _read(path: Path) -> ModelProto:
@@ -141,47 +161,26 @@ def _image_input(path: Path, graph: GraphProto) -> _Input:
     return _Input(inputs[0].name, shapes[0])
 
 
-def _open_batch(graph: GraphProto) -> None:
-    """Let a graph traced with one image take any number: the 1 that a reshape puts first becomes "as it was"."""
-    from onnx import numpy_helper
-
-    constants = {weight.name: weight for weight in graph.initializer}
-    constants |= {
-        node.output[0]: attribute.t
-        for node in graph.node
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
-    for node in graph.node:
-        shape = constants.get(node.input[1]) if node.op_type == "Reshape" else None
-        if shape is None:
-            continue
-        values = numpy_helper.to_array(shape).copy()
-        if len(values) > 1 and values[0] == 1:
-            values[0] = 0
-            shape.CopyFrom(numpy_helper.from_array(values, shape.name))
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        sides = value.type.tensor_type.shape.dim
-        if sides and sides[0].dim_value == 1:
-            sides[0].dim_param = "batch"
-
-
 def _converted(
     model: ModelProto, runtime: RuntimeNetwork, image: _Input, request: Request
 ) -> tuple[nn.Module, str | None]:
     """The torch network and None, or the runtime and why the conversion cannot be used.
 
-    onnx2torch knows few operators newer than opset KNOWN_OPSET, so the graph is tried as it is, translated to that
-    opset, and read as if it were of it; what comes out counts only if it computes the same.
+    onnx2torch knows few operators newer than KNOWN_OPSET, so the graph is tried as it is, translated to that opset, and
+    read as if it were of it; what comes out counts only if it computes the same.
     """
     from onnx import version_converter
     from onnx2torch import convert
 
     warnings.filterwarnings("ignore", "Using a non-tuple sequence", UserWarning, "onnx2torch")  # at every slice it runs
     trial = _trial(runtime, image, request)
-    _name_weights_directly(model.graph)
-    readings = (lambda: model, lambda: version_converter.convert_version(model, KNOWN_OPSET), lambda: _as_known(model))
+    height, width = trial.shape[2:] if image.layout == "NCHW" else trial.shape[1:3]
+    onnx_graph.simplify(model, (height, width), image.layout)
+    readings = (
+        lambda: model,
+        lambda: version_converter.convert_version(model, onnx_graph.KNOWN_OPSET),
+        lambda: onnx_graph.read_as_known(model),
+    )
     reasons = []
     for reading in readings:
         try:
@@ -195,29 +194,6 @@ def _converted(
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             reasons.append(f"it does not convert to torch ({reason})")
     return runtime, reasons[0]
-
-
-def _name_weights_directly(graph: GraphProto) -> None:
-    """Take out the Identity nodes that give one weight several names, as torch's exporter writes weights used twice:
-    onnx2torch looks a layer's weights up by name among the initializers alone."""
-    weights = {weight.name for weight in graph.initializer}
-    meant: dict[str, str] = {}
-    for node in list(graph.node):
-        if node.op_type == "Identity" and meant.get(node.input[0], node.input[0]) in weights:
-            meant[node.output[0]] = meant.get(node.input[0], node.input[0])
-            graph.node.remove(node)
-    for node in graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = meant.get(name, name)
-
-
-def _as_known(model: ModelProto) -> ModelProto:
-    copy = type(model)()
-    copy.CopyFrom(model)
-    for opset in copy.opset_import:
-        if opset.domain in ("", "ai.onnx"):
-            opset.version = min(opset.version, KNOWN_OPSET)
-    return copy
 
 
 def _trial(runtime: RuntimeNetwork, image: _Input, request: Request) -> torch.Tensor:
