@@ -20,12 +20,15 @@ from torch.nn.utils import prune as pruning
 from faces.dataset import FaceDataset, split_name
 from faces.errors import InputError
 from models.classifier import Classifier
+from models.probe import quiet_eval
 
 CLOSE = 1e-4
 """Largest difference of the exported logits from the network's, over their own largest size."""
 CALIBRATION = 256
 """Faces by which int8 ranges are set."""
 BATCH = 32
+AGREES = 0.9
+"""Share of the faces that ranges are set by which int8 must put in the same class."""
 OPSET = 17
 
 
@@ -59,21 +62,24 @@ def export_onnx(classifier: Classifier, file: Path | str) -> str:
     """
     onnxruntime = _runtime()
     given, file = classifier.preprocessing, Path(file)
-    network = FromPixels(classifier)
-    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, given.channels, given.height, given.width)))
-    example = pixels.float()
+    _check_folder(file)
+    shape, random = (3, given.channels, given.height, given.width), np.random.default_rng(0)
+    example, other = (torch.from_numpy(random.integers(0, 256, shape)).float() for _ in range(2))
     part = file.with_name(f".{file.name}.part")
     try:
         with _quiet(), torch.no_grad():
-            expected = network(example).numpy()
+            network = FromPixels(classifier)
+            expected = network(other).numpy()  # what tracing took for constant tells on other pixels alone
             _export(network, example, part)
         session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
-        (found,) = session.run(None, {"pixels": example.numpy()})
+        (found,) = session.run(None, {"pixels": other.numpy()})
         gap = float(np.abs(found - expected).max() / max(1e-12, float(np.abs(expected).max())))
     except Exception as reason:  # exporter and runtime raise without a common base
         part.unlink(missing_ok=True)
-        told = (str(reason).strip() or type(reason).__name__).splitlines()[0]
-        raise InputError(f"The network of {classifier.name} cannot be written as ONNX ({told}).") from reason
+        raise InputError(
+            f"The network of {classifier.name} cannot be written as ONNX ({_told(reason)}); export it with the library "
+            "that it was trained with, or bring the code that builds it as factory:FILE.py:FUNCTION@weights."
+        ) from reason
     if gap > CLOSE:
         part.unlink()
         raise InputError(
@@ -92,32 +98,63 @@ def options(classifier: Classifier) -> str:
 
 
 def quantise(classifier: Classifier, pixels: np.ndarray, file: Path | str) -> str:
-    """Write ``file`` (.onnx) with int8 weights and uint8 activations; returns what to pass with it.
+    """Write ``file`` (.onnx) with int8 weights and uint8 activations.
 
-    ``pixels`` uint8 (N, H, W, C) at the classifier's size are faces to find the activations' ranges from: some hundred
-    of the training part. Weights are scaled per output channel. Raises InputError as :func:`export_onnx` does.
+    Returns what to pass with it and, on a second line, how its answers differ from the classifier's on ``pixels``.
+    These, uint8 (N, H, W, C) at the classifier's size, are faces to find the activations' ranges from: some hundred of
+    the training part. Weights are scaled per output channel. Raises InputError as :func:`export_onnx` does, and where
+    the answers differ too much.
     """
     _runtime()
+    _check_folder(Path(file))
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         plain, prepared, small = (Path(scratch) / name for name in ("plain.onnx", "prepared.onnx", "small.onnx"))
         told = export_onnx(classifier, plain)
-        quant_pre_process(plain, prepared)
-        quantize_static(
-            prepared,
-            small,
-            _Ranges(pixels),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
+        try:
+            quant_pre_process(plain, prepared)
+            quantize_static(
+                prepared,
+                small,
+                _Ranges(pixels),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
+        except Exception as reason:  # the quantiser's errors share no base
+            raise InputError(
+                f"The network of {classifier.name} cannot be made int8 ({_told(reason)}); export it without --int8."
+            ) from reason
+        found = _agreement(classifier, small, pixels)
         part = Path(file).with_name(f".{Path(file).name}.part")
         part.write_bytes(small.read_bytes())
     part.replace(file)
-    return told
+    return f"{told}\n{found}"
+
+
+def _agreement(classifier: Classifier, file: Path, pixels: np.ndarray) -> str:
+    """How the answers of the file compare with the classifier's, in words. Raises InputError below AGREES."""
+    session = _runtime().InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    before, after = [], []
+    with quiet_eval(classifier.network):
+        for part in np.array_split(pixels, -(-len(pixels) // BATCH)):
+            before.append(classifier.logits(classifier.network(classifier.preprocessing.tensor(part))).softmax(dim=1))
+            (logits,) = session.run(None, {"pixels": part.transpose(0, 3, 1, 2).astype(np.float32)})
+            after.append(torch.from_numpy(logits).softmax(dim=1))
+    ours, theirs = torch.cat(before), torch.cat(after)
+    same = float((ours.argmax(dim=1) == theirs.argmax(dim=1)).float().mean())
+    gap = float((ours - theirs).abs().max())
+    told = f"{same:.1%} of {len(pixels)} faces in the same class, probabilities at most {gap:.3f} apart"
+    if not same >= AGREES:
+        raise InputError(
+            f"Made int8, {classifier.name} answers otherwise than before ({told}; at least {AGREES:.0%} in the same "
+            "class were expected), so it was not kept; set the ranges by more faces like those it was trained on, or "
+            "export it without --int8."
+        )
+    return f"int8 against the original: {told}"
 
 
 def calibration(classifier: Classifier, dataset: FaceDataset, images: int = CALIBRATION) -> np.ndarray:
@@ -138,12 +175,23 @@ def calibration(classifier: Classifier, dataset: FaceDataset, images: int = CALI
 def prune(classifier: Classifier, share: float) -> Classifier:
     """The classifier with the smallest ``share`` of its convolution and linear weights set to 0, over all layers.
 
-    Nothing is trained after it. Raises InputError for a share outside 0..1.
+    Nothing is trained after it. Raises InputError for a share outside 0..1 and where there are no such layers.
     """
     if not 0 <= share < 1:
         raise InputError(f"The share {share} of weights cannot be pruned; pass at least 0 and less than 1.")
-    network = deepcopy(classifier.network)
+    try:
+        network = deepcopy(classifier.network)
+    except Exception as reason:  # someone's network may refuse in any way
+        raise InputError(
+            f"The network of {classifier.name} cannot be pruned ({_told(reason)}); prune it in the library that it was "
+            "trained with, or leave --prune out."
+        ) from reason
     layers = [(module, "weight") for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    if not layers:
+        raise InputError(
+            f"The network of {classifier.name} ({classifier.kind}) shows no torch convolution or linear layer; "
+            "bring it as a torch network (factory:FILE.py:FUNCTION@weights), or leave --prune out."
+        )
     pruning.global_unstructured(layers, pruning.L1Unstructured, amount=share)
     for module, name in layers:
         pruning.remove(module, name)
@@ -159,6 +207,15 @@ class _Ranges:
     def get_next(self) -> dict[str, np.ndarray] | None:
         batch = next(self.batches, None)
         return None if batch is None else {"pixels": batch.transpose(0, 3, 1, 2).astype(np.float32)}
+
+
+def _check_folder(file: Path) -> None:
+    if not file.parent.is_dir():
+        raise InputError(f"{file} cannot be written: {file.parent} is not a folder; make it, or name another file.")
+
+
+def _told(reason: Exception) -> str:
+    return (str(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".")
 
 
 def _runtime() -> ModuleType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from audit.scoring import score
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from models import catalogue
+from models.adapters.onnx import RuntimeNetwork
 from models.classifier import Classifier, Preprocessing
 from models.load import load_classifier
-from models.smaller import export_onnx, prune, quantise
+from models.smaller import _Ranges, export_onnx, prune, quantise
 
 NAMES = LabelSet(("angry", "happy", "sad"))
 
@@ -76,10 +78,33 @@ def test_int8_is_smaller_and_answers_nearly_the_same(
     classifier: Classifier, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     export_onnx(classifier, tmp_path / "m.onnx")
-    told = quantise(classifier, pixels, tmp_path / "m8.onnx")
+    told, compared = quantise(classifier, pixels, tmp_path / "m8.onnx").splitlines()
     assert (tmp_path / "m8.onnx").stat().st_size < 0.5 * (tmp_path / "m.onnx").stat().st_size
     found = answers(opened(tmp_path / "m8.onnx", told), pixels)
-    assert np.abs(found - answers(classifier, pixels)).max() < 0.1
+    gap = np.abs(found - answers(classifier, pixels)).max()
+    assert gap < 0.1
+    same = (found.argmax(axis=1) == answers(classifier, pixels).argmax(axis=1)).mean()
+    assert compared == (
+        f"int8 against the original: {same:.1%} of 64 faces in the same class, probabilities at most {gap:.3f} apart"
+    )
+
+
+def test_int8_that_answers_otherwise_is_refused(
+    classifier: Classifier, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Ranges, "get_next", black_once)
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 3, 48), nn.Flatten())
+    with pytest.raises(InputError, match=r"Made int8, small answers otherwise .*of 64 faces.*at least 90%"):
+        quantise(replace(classifier, network=network), pixels, tmp_path / "m8.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def black_once(self: Any) -> dict[str, np.ndarray] | None:
+    """One batch of black pixels, by which no range is right."""
+    batch = next(self.batches, None)
+    self.batches = iter(())
+    return None if batch is None else {"pixels": np.zeros((1, 1, 48, 48), np.float32)}
 
 
 def test_pruning_zeroes_the_smallest_weights_and_leaves_the_original(classifier: Classifier) -> None:
@@ -111,3 +136,34 @@ def test_what_cannot_be_exported_says_so_and_leaves_no_file(classifier: Classifi
     with pytest.raises(InputError, match="The network of small cannot be written as ONNX"):
         export_onnx(replace(classifier, network=Unwritable()), tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+class Frozen(nn.Module):
+    """Gives what tracing takes for constant."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3)) + torch.from_numpy(x.numpy().mean(axis=(2, 3))).repeat(1, 3)
+
+
+def test_what_tracing_freezes_is_not_kept(classifier: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="answers otherwise than the network"):
+        export_onnx(replace(classifier, network=Frozen()), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_black_boxes_are_neither_exported_nor_pruned(classifier: Classifier, tmp_path: Path) -> None:
+    export_onnx(classifier, tmp_path / "m.onnx")
+    box = replace(classifier, network=RuntimeNetwork(tmp_path / "m.onnx", one_by_one=False), fingerprint="box")
+    with pytest.raises(InputError, match=r"cannot be written as ONNX \(onnxruntime runs it as a black box\)"):
+        export_onnx(box, tmp_path / "again.onnx")
+    with pytest.raises(InputError, match=r"cannot be pruned \(onnxruntime runs it as a black box\)"):
+        prune(box, 0.5)
+    with pytest.raises(InputError, match=r"shows no torch convolution or linear layer.*leave --prune out"):
+        prune(replace(classifier, network=nn.Flatten()), 0.5)
+
+
+def test_a_folder_that_is_not_there_is_named(classifier: Classifier, pixels: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gone is not a folder"):
+        export_onnx(classifier, tmp_path / "gone" / "m.onnx")
+    with pytest.raises(InputError, match="gone is not a folder"):
+        quantise(classifier, pixels, tmp_path / "gone" / "m.onnx")
