@@ -86,9 +86,7 @@ def make_request(
         classes = LabelSet.parse(classes)
     elif classes is not None and not isinstance(classes, LabelSet):
         classes = LabelSet(tuple(classes))
-    scaled = not isinstance(input, str) or input.count(",") > 2
-    found = Preprocessing.parse(input) if isinstance(input, str) else input
-    return Request(classes, found, cam_layer, allow_pickle, scaled)
+    return Request(classes, Preprocessing.parse(input) if isinstance(input, str) else input, cam_layer, allow_pickle)
 
 
 def open_model(spec: str | Path, request: Request) -> Opened | Classifier:

@@ -18,14 +18,12 @@ from models.outputs import DoesNotRun, output_of, strip_activation
 
 @dataclass(frozen=True)
 class Request:
-    """What the person said of a model; None where nothing was said. ``scaled`` is whether ``input`` tells the mean and
-    deviation too, if only that there are none."""
+    """What the person said of a model; None where nothing was said."""
 
     classes: LabelSet | None = None
     input: Preprocessing | None = None
     cam_layer: str | None = None
     allow_pickle: bool = False
-    scaled: bool = True
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,9 @@ class Opened:
     """A network and what its file says of it; None where it does not say.
 
     ``scaling`` are the fields of Preprocessing that map pixel values (low, high, mean, std); ``usual`` the mean and std
-    of values 0..1 that stay where --input names none. ``hookable`` is False for black boxes: no layer can be hooked
-    and no gradient taken. ``spec`` is how to name the model again where ``path`` alone does not.
-    ``notes`` are clauses a person should read.
+    of values 0..1 that such a network is usually trained with. ``hookable`` is False for black boxes: no layer can be
+    hooked and no gradient taken. ``spec`` is how to name the model again where ``path`` alone does not. ``notes`` are
+    clauses a person should read.
     """
 
     network: nn.Module
@@ -122,8 +120,8 @@ def describe(preprocessing: Preprocessing) -> str:
 def _input(opened: Opened, request: Request, any_size: bool) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing and what was assumed for it."""
     if request.input is not None:
-        given, notes = _scaled(opened, request, replace(request.input, layout=opened.layout))
-        return _checked_input(opened, given), notes
+        given = replace(request.input, layout=opened.layout)
+        return _checked_input(opened, given), _scaled_otherwise(opened, given)
     channels = opened.channels or probe.channels_of(opened.network)
     if channels not in (1, 3):
         found = "cannot be told" if channels is None else f"are {channels}, and 1 or 3 were expected"
@@ -166,16 +164,16 @@ def _other_input(opened: Opened, given: Preprocessing, channels: int | None) -> 
     )
 
 
-def _scaled(opened: Opened, request: Request, given: Preprocessing) -> tuple[Preprocessing, tuple[str, ...]]:
-    """The input with the network's usual mean and deviation where none were said, and a note of what became of them."""
+def _scaled_otherwise(opened: Opened, given: Preprocessing) -> tuple[str, ...]:
+    """A note where the input that was said scales pixels otherwise than is usual for the network."""
     if opened.usual is None:
-        return given, ()
+        return ()
     mean, std = (per_channel(opened.usual[name], given.channels) for name in ("mean", "std"))
     usual = replace(given, low=0.0, high=1.0, mean=mean, std=std)
-    own = f"{opened.kind}'s own scaling ({describe(usual).partition(', ')[2]})"
-    if (given.low, given.high) == (0, 1) and not request.scaled:
-        return usual, (f"--input names no mean and deviation, so {own} stays; {given.as_input()},0/1 takes none",)
-    return given, () if given == usual else (f"--input's scaling is used and {own} is not",)
+    if given == usual:
+        return ()
+    own = describe(usual).partition(", ")[2]
+    return (f"--input's scaling is used and {opened.kind}'s own ({own}) is not; {usual.as_input()} takes that",)
 
 
 def _size_taken(opened: Opened, channels: int, any_size: bool) -> tuple[tuple[int, int], tuple[str, ...]]:

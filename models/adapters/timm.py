@@ -19,7 +19,7 @@ def open_timm(text: str, request: Request) -> Opened:
     """``text`` is NAME@weights. Classes and channels are read off the weights, size and scaling off timm's own
     configuration where --input does not give them.
 
-    A --input of 0..1 without mean and deviation keeps timm's: nearly every network of timm was trained with them.
+    A --input means what it says; a note tells where timm's own mean and deviation are not used.
 
     Raises InputError where the name is unknown or the weights are missing or do not fit.
     """
