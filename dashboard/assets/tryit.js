@@ -7,8 +7,12 @@
   const FRAME = 320;
   const QUALITY = 0.75;
   const RATE = 20; /* frames a second asked of the camera: more would only be decoded to be dropped */
+  const STEADY = 700; /* milliseconds that a number of faces must last before it is announced */
+
+  const HIDDEN = "The camera was stopped while the page was hidden; start it again.";
 
   let desk = null;
+  let turn = 0; /* what was asked for last: answers to anything earlier come too late */
   let last = null; /* what was tried last, to be tried again as a whole */
   let camera = null;
 
@@ -18,6 +22,7 @@
     element.append(...children);
     return element;
   };
+  const counted = (number) => `${number} ${number === 1 ? "face" : "faces"}`;
   const percent = (share) => `${(100 * share).toFixed(share >= 0.1 ? 0 : 1)}%`;
 
   function say(sentence, wrong) {
@@ -30,10 +35,13 @@
 
   async function ask(what, body) {
     const address = `/trying/${encodeURIComponent(desk.dataset.tryit)}/${what}`;
-    const answer = await fetch(address, { method: "POST", body, headers: { "Content-Type": "application/octet-stream" } });
-    if (answer.ok) return unpacked(await answer.arrayBuffer());
+    const headers = { "Content-Type": "application/octet-stream" };
+    const silent = () => { throw new Error("The server does not answer: see that it still runs, then try again."); };
+    const answer = await fetch(address, { method: "POST", body, headers }).catch(silent);
+    if (answer.ok) return unpacked(await answer.arrayBuffer().catch(silent));
     const told = await answer.json().catch(() => ({}));
-    throw Object.assign(new Error(told.error || "The server could not answer."), { busy: answer.status === 429 });
+    const sentence = told.error || `The server could not answer (${answer.status}); its log may say why.`;
+    throw Object.assign(new Error(sentence), { busy: answer.status === 429 });
   }
 
   function unpacked(buffer) {
@@ -64,10 +72,6 @@
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  function best(face) {
-    return face.probabilities.indexOf(Math.max(...face.probabilities));
-  }
-
   /* As many children of a kind as there are faces; those that are there are used again. */
   function pool(place, wanted, fresh) {
     while (place.children.length > wanted) place.lastElementChild.remove();
@@ -77,15 +81,18 @@
 
   function draw(found) {
     const frames = pool(part("faces"), found.faces.length, () =>
-      make("div", { className: "try-face" }, make("canvas", { className: "map" }), make("span", { className: "try-name" })));
+      make("div", { className: "try-face" }, shown("map"), make("span", { className: "try-name" })));
     const cards = pool(part("cards"), found.faces.length, () => card(found.classes));
     found.faces.forEach((face, number) => {
-      const guess = best(face);
+      const guess = face.predicted;
       const target = face.targets.includes(cards[number].wanted) ? cards[number].wanted : guess;
       const map = face.drawn[face.targets.indexOf(target)];
       place(frames[number], face, found);
-      paint(frames[number].querySelector("canvas"), map);
+      const over = frames[number].querySelector("canvas");
+      paint(over, map);
+      over.setAttribute("aria-label", `${face.method} for ${found.classes[target]}, over face ${number + 1}`);
       frames[number].querySelector("span").textContent = `${found.classes[guess]} ${percent(face.probabilities[guess])}`;
+      cards[number].setAttribute("aria-label", `Face ${number + 1}`);
       fill(cards[number], face, found.classes, guess, target);
     });
     part("empty").hidden = true;
@@ -99,6 +106,12 @@
     frame.style.transform = face.angle ? `rotate(${face.angle}deg)` : "";
   }
 
+  function shown(kind) {
+    const canvas = make("canvas", { className: kind });
+    canvas.setAttribute("role", "img");
+    return canvas;
+  }
+
   function card(classes) {
     const rows = classes.map((name) =>
       make("button", { type: "button", className: "bar-row try-row", title: `Show the map of ${name}` },
@@ -106,7 +119,7 @@
         make("span", { className: "bar" }, make("span", { className: "bar-fill" })),
         make("span", { className: "number" })));
     const one = make("article", { className: "try-card" },
-      make("span", { className: "stack" }, make("canvas", { className: "photo" }), make("canvas", { className: "map" })),
+      make("span", { className: "stack" }, shown("photo"), shown("map")),
       make("div", { className: "try-bars" }, ...rows, make("p", { className: "note" })));
     rows.forEach((row, number) => row.addEventListener("click", () => {
       if (!one.found) return;
@@ -120,6 +133,8 @@
     const [photo, map] = one.querySelectorAll("canvas");
     paint(photo, face.crop);
     paint(map, face.drawn[face.targets.indexOf(target)]);
+    photo.setAttribute("aria-label", "The face as the model is given it");
+    map.setAttribute("aria-label", `${face.method} for ${classes[target]}`);
     one.querySelectorAll(".try-row").forEach((row, number) => {
       row.querySelector(".bar-fill").style.width = `${100 * face.probabilities[number]}%`;
       row.querySelector(".number").textContent = percent(face.probabilities[number]);
@@ -134,16 +149,28 @@
 
   async function attempt(what, body, wait) {
     stopCamera();
+    const late = begun();
+    const most = Number(desk.dataset.most);
+    if (body.size > most) {
+      say(`The picture is larger than ${most / 1024 / 1024} MB; give a smaller one.`, true);
+      return;
+    }
     last = what === "whole" ? last : { what, body };
     say(wait || "Looking for faces. The model is loaded first where it was not used for a while.");
     part("whole").hidden = true;
     try {
       const found = await ask(what, body);
-      if (!desk.isConnected) return;
-      show(found);
+      if (!late()) show(found);
     } catch (error) {
-      say(error.message, true);
+      if (!late()) say(error.message, true);
     }
+  }
+
+  /* A new turn; what is given says whether another has begun since, or the page was left. */
+  function begun() {
+    const own = ++turn;
+    const place = desk;
+    return () => own !== turn || place !== desk || !place.isConnected;
   }
 
   function show(found) {
@@ -157,7 +184,8 @@
     draw(found);
     for (const one of part("cards").children) one.found = found;
     const number = found.faces.length;
-    if (number) say(`${number} ${number === 1 ? "face" : "faces"} found.`);
+    if (number < found.found) say(`The ${number} largest of ${found.found} faces found.`);
+    else if (number) say(`${counted(number)} found.`);
     else say("No face was found: one seen from the front, not turned by more than about 20 degrees, was expected.", true);
     part("whole").hidden = Boolean(number);
   }
@@ -181,40 +209,56 @@
       say("The browser gives no camera to this page: open it as localhost or over https.", true);
       return;
     }
+    const late = begun();
     const button = desk.querySelector("[data-act=camera]");
     button.disabled = true;
+    let stream = null;
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: RATE } } });
+      stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: RATE } } });
       const video = make("video", { srcObject: stream, muted: true, playsInline: true });
       await video.play();
+      if (late() || document.hidden) {
+        release(stream);
+        if (!late()) say(HIDDEN);
+        return;
+      }
       part("picture").hidden = part("whole").hidden = true;
       pool(part("faces"), 0);
       pool(part("cards"), 0);
-      camera = { stream, video, waiting: 0, sent: 0, drawn: 0, times: [], canvas: document.createElement("canvas") };
+      camera = { stream, video, waiting: 0, sent: 0, drawn: 0, times: [], faces: -1, since: 0, canvas: document.createElement("canvas") };
       camera.watch = setInterval(() => { if (!button.isConnected) stopCamera(); }, 500); /* the page was left */
+      const own = camera;
+      const gone = () => { if (camera === own) stopCamera("The camera has gone: connect it again, then start it.", true); };
+      for (const track of stream.getTracks()) track.addEventListener("ended", gone);
       desk.dataset.carrying = "0";
       button.textContent = "Stop the camera";
       say("The camera runs; the model is loaded.");
       next(camera);
     } catch (error) {
-      say(`The camera cannot be used (${error.message || error.name}).`, true);
+      release(stream);
+      if (!late()) say(`The camera cannot be used (${error.message || error.name}).`, true);
     } finally {
       button.disabled = false;
     }
   }
 
-  function stopCamera() {
+  function release(stream) {
+    for (const track of stream ? stream.getTracks() : []) track.stop();
+  }
+
+  function stopCamera(why, wrong) {
     if (!camera) return;
     clearInterval(camera.watch);
-    for (const track of camera.stream.getTracks()) track.stop();
+    release(camera.stream);
     camera.video.srcObject = null;
     camera = null;
     if (!desk.isConnected) return;
     part("frame").hidden = true;
     part("empty").hidden = false;
     pool(part("faces"), 0);
+    part("rate").textContent = "";
     desk.querySelector("[data-act=camera]").textContent = "Start the camera";
-    say("The camera is off.");
+    say(why || "The camera is off.", wrong);
   }
 
   function next(own) {
@@ -231,8 +275,9 @@
     const { canvas, video } = own;
     const number = ++own.sent;
     own.waiting += 1;
+    let frame = null;
     try {
-      const frame = await createImageBitmap(video);
+      frame = await createImageBitmap(video);
       Object.assign(canvas, { width: FRAME, height: Math.round((FRAME * frame.height) / frame.width) });
       canvas.getContext("2d").drawImage(frame, 0, 0, canvas.width, canvas.height);
       const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
@@ -243,8 +288,9 @@
       draw(found);
       tell(own, found.faces.length);
     } catch (error) {
-      if (camera === own && !error.busy) { stopCamera(); say(error.message, true); }
+      if (camera === own && !error.busy) stopCamera(error.message, true);
     } finally {
+      if (frame) frame.close();
       own.waiting -= 1;
     }
   }
@@ -256,16 +302,17 @@
       Object.assign(stage, { width: frame.width, height: frame.height });
     stage.getContext("2d").drawImage(frame, 0, 0);
     stage.hidden = false;
-    frame.close();
   }
 
+  /* The number of faces is announced once it lasts; the rate, which never does, stands outside what is read aloud. */
   function tell(own, faces) {
     const now = performance.now();
     own.times = [...own.times.filter((time) => now - time < 2000), now];
     if (faces) desk.dataset.carrying = String(Number(desk.dataset.carrying) + 1);
     const rate = own.times.length > 1 ? ((own.times.length - 1) * 1000) / (now - own.times[0]) : 0;
-    const words = faces ? `${faces} ${faces === 1 ? "face" : "faces"}` : "No face in view";
-    say(`${words} · ${rate.toFixed(0)} frames a second`);
+    part("rate").textContent = `${rate.toFixed(0)} frames a second`;
+    if (faces !== own.faces) Object.assign(own, { faces, since: now });
+    if (now - own.since >= STEADY) say(faces ? `${counted(faces)} in view.` : "No face in view.");
   }
 
   /* ---- what a person does ------------------------------------------------------------------------------------- */
@@ -277,11 +324,19 @@
     whole: () => last && attempt("whole", last.shown),
   };
 
-  const here = () => { desk = document.getElementById("tryit"); return desk; };
+  function here() {
+    const found = document.getElementById("tryit");
+    desk = found || desk; /* what is under way when the page is left still asks whether it was */
+    return Boolean(found);
+  }
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest && event.target.closest("#tryit [data-act]");
     if (button && here()) ACTS[button.dataset.act]();
+  });
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) stopCamera(HIDDEN);
   });
 
   document.addEventListener("keydown", (event) => {

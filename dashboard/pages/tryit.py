@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 from dashboard.components import controls, shell
 from dashboard.components.attributes import aria, data
 from dashboard.state import View
+from faces.fetch import MOST_BYTES
 
 PATH, TITLE, ICON = "/try", "Try it", "try"
 
@@ -32,7 +33,9 @@ def layout(view: View) -> Component:
         TITLE,
         lead,
         html.Div(
-            [sources(), html.Div([stage(), faces()], className="two")], id=Ids.DESK, **data(tryit=view.served.slug)
+            [sources(), html.Div([stage(), faces()], className="two")],
+            id=Ids.DESK,
+            **data(tryit=view.served.slug, most=str(MOST_BYTES)),
         ),
     )
 
@@ -63,7 +66,9 @@ def stage() -> Component:
     picture = html.Div(
         [
             html.Img(alt="The picture that was tried", **data(part="picture"), hidden=True),
-            html.Canvas(**data(part="frame"), hidden=True),
+            html.Canvas(
+                role="img", **aria(label="The last judged frame of the camera"), **data(part="frame"), hidden=True
+            ),
             html.Div(className="try-faces", **data(part="faces")),
             html.Div(
                 "Choose a picture, drop one here, paste one, give an address, or start the camera.",
@@ -75,7 +80,13 @@ def stage() -> Component:
         **data(part="stage"),
     )
     status = html.P("", className="note try-status", role="status", **data(part="status"))
-    return shell.section("", picture, status, html.Div(_whole(), hidden=True, **data(part="whole")))
+    rate = html.P("", className="note try-rate", **data(part="rate"))
+    return shell.section(
+        "",
+        picture,
+        html.Div([status, rate], className="try-told"),
+        html.Div(_whole(), hidden=True, **data(part="whole")),
+    )
 
 
 def _whole() -> Component:
