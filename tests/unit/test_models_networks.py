@@ -26,8 +26,10 @@ def test_own_networks_give_logits_from_a_map_of_at_least_six_by_six(name: str, c
 
 
 @pytest.mark.parametrize("name", catalogue.OWN)
-def test_own_networks_are_compact(name: str) -> None:
-    assert sum(weight.numel() for weight in catalogue.build(name, 7).parameters()) < 3_000_000
+def test_own_networks_are_as_small_as_their_checkpoints_must_be(name: str) -> None:
+    """At two bytes a weight: 6 MB, and 25 MB for the one that is large."""
+    most = 12_500_000 if name == "large" else 3_000_000
+    assert sum(weight.numel() for weight in catalogue.build(name, 7).parameters()) < most
 
 
 def test_a_timm_name_is_built_with_the_classes_and_channels_asked_for() -> None:

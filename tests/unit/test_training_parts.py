@@ -23,7 +23,7 @@ from training.corrections import correct
 from training.figures import accuracy
 from training.fit import normalising
 from training.folds import grouped_folds, held_out
-from training.gather import gathered, renamed
+from training.gather import gathered, renamed, wanted
 from training.layers import freeze, layers, rate_groups
 from training.memory import Faces, in_memory
 from training.recipe import Recipe
@@ -224,6 +224,7 @@ def test_two_data_sets_become_one_over_the_classes_asked_for() -> None:
     recipe = Recipe.model_validate(
         {"name": "two", "model": {"network": "tiny"}, "data": {"rename": {"sad": ""}, "classes": ["happy", "angry"]}}
     )
-    faces, notes = gathered(recipe, [quarters(30, 6), quarters(60, 0, seed=1)], None)
+    everything, notes = gathered(recipe, [quarters(30, 6), quarters(60, 0, seed=1)], None)
+    faces = wanted(everything, recipe)
     assert len(faces) == 60 and faces.labels.names == ("happy", "angry") and not notes
     assert faces.targets.sum(dim=0).tolist() == [30, 30]
