@@ -64,21 +64,24 @@ def _accuracy(row: dict) -> str:
     return f"{percent(row['accuracy'])} ({span(row['low'], row['high'])})"
 
 
-def _published(row: dict) -> str:
+def _published(row: dict) -> Component | str:
     limits = f" ({span(row['published_low'], row['published_high'])})" if known(row["published_low"]) else ""
     if not known(row["published"]):
         return "–"
     part = "" if row["published_part"] == "test" else f", {row['published_part']}"
-    return f"System {row['published_system']}{part}: {percent(row['published'], 2)}{limits}"
+    figure = f"{percent(row['published'], 2)}{limits}"
+    return html.Div([figure, html.Div(f"system {row['published_system']}{part}", className="note")])
 
 
-def _worst(row: dict) -> str:
+def _worst(row: dict) -> Component | str:
     worst = row["worst_group_accuracy"]
-    return f"{spaced(row['worst_group'])}: {percent(worst)}" if known(worst) else "–"
+    if not known(worst):
+        return "–"
+    return html.Div([percent(worst), html.Div(spaced(row["worst_group"]), className="note wrapped")])
 
 
 def _parameters(row: dict) -> str:
-    return f"{row['parameters']:,.0f}" if known(row["parameters"]) else "–"
+    return decimal(row["parameters"] / 1e6, 1) if known(row["parameters"]) else "–"
 
 
 COLUMNS = (
@@ -89,7 +92,7 @@ COLUMNS = (
     Column("accuracy", "Accuracy (95%)", _accuracy, number=True),
     Column("unseen", "Unseen", lambda row: percent(row["unseen"]), number=True),
     Column("votes", "Votes agree", lambda row: percent(row["votes"]), number=True),
-    Column("published", "Published (95%)", _published),
+    Column("published", "Published (95%)", _published, number=True),
     Column("parameters", "Weights", _parameters, number=True),
     Column("megabytes", "MB", lambda row: decimal(row["megabytes"], 1), number=True),
     Column("milliseconds", "ms", lambda row: decimal(row["milliseconds"], 1), number=True),
@@ -100,6 +103,7 @@ NOTE = (
     "*: with test-time augmentation, as its card says. Unseen: accuracy without images whose copies the model was "
     "trained on. Published: of the run's own system, or the best of a system with the same classes. Intervals take "
     "pictures as independent. Votes agree: share of predictions that onlookers' votes agree with, where there are "
-    "any. ms: of an image where the audit ran. ECE: expected calibration error. Worst group: by standardised accuracy."
+    "any. Weights: in millions. ms: of an image where the audit ran. ECE: expected calibration error. Worst group: by "
+    "standardised accuracy."
 )
 REGIONS = {Ids.BODY: body}
