@@ -35,7 +35,7 @@ from faces.attributes import (
 from faces.dataset import NO_PREDICTION, OK, UNKNOWN_LABEL, UNLABELLED
 from faces.emotions import LabelSet, canonical
 from faces.errors import InputError
-from faces.numbers import are_numbers
+from faces.numbers import are_numbers, counted_from
 from faces.tables import find_label_column
 
 TRUE_COLUMNS = ("label", "y_true", "true", "truth", "ground_truth", "actual", "gold", *LABEL_COLUMNS[1:])
@@ -167,7 +167,7 @@ def _counted_from(columns: list[pd.Series], classes: LabelSet | None) -> int:
     if classes is None or are_numbers(classes) or not all(pd.api.types.is_numeric_dtype(column) for column in columns):
         return 0
     met = pd.concat(columns)
-    return int(met.min() >= 1 and met.max() == len(classes))
+    return counted_from(met.min(), met.max(), len(classes))
 
 
 def _names(column: pd.Series, classes: LabelSet | None, first: int) -> pd.Series:
@@ -202,7 +202,7 @@ def _probability_columns(path: Path, table: pd.DataFrame, classes: LabelSet | No
     for prefix in PROBABILITY_PREFIXES:
         ends = {column: column[len(prefix) :] for column in table.columns if column.lower().startswith(prefix)}
         places = [int(end) for end in ends.values() if end.isdecimal()]
-        first = int(bool(places) and classes is not None and min(places) == 1 and max(places) == len(classes))
+        first = counted_from(min(places), max(places), len(classes)) if places and classes else 0
         named = {_class_named(end, classes, first): column for column, end in ends.items()}
         found = {name: column for name, column in named.items() if name in wanted or (prefix and not classes)}
         numeric = {name: column for name, column in found.items() if pd.api.types.is_numeric_dtype(table[column])}

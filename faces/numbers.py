@@ -18,7 +18,7 @@ def named(what: str, values: pd.Series, classes: LabelSet) -> tuple[list[str | N
         return [None if pd.isna(value) else _text(value) for value in values], ()
     met = sorted(values.dropna().unique())
     smallest, largest, count = (met[0], met[-1], len(classes)) if met else (0, 0, len(classes))
-    first = 1 if smallest >= 1 and largest == count else 0
+    first = counted_from(smallest, largest, count)
     names = {first + place: name for place, name in enumerate(classes.names)}
     wrong = next((number for number in reversed(met) if number not in names), None)
     if wrong is not None:
@@ -29,6 +29,11 @@ def named(what: str, values: pd.Series, classes: LabelSet) -> tuple[list[str | N
         )
     notes = (f"{what} holds numbers counted from {first}: {_text(smallest)} is {names[smallest]}.",) if smallest else ()
     return [None if pd.isna(value) else names[value] for value in values], notes
+
+
+def counted_from(smallest: float, largest: float, count: int) -> int:
+    """0 or 1: what numbers of ``count`` classes are counted from, by the smallest and the largest that are met."""
+    return int(smallest >= 1 and largest == count)
 
 
 def are_numbers(classes: LabelSet) -> bool:

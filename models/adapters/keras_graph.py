@@ -25,7 +25,7 @@ def as_operation(entry: dict[str, Any], path: Path, remedy: str) -> dict[str, An
             f"The layer {layer!r} of {path} calls TensorFlow's tf.{function}, which is none of the "
             f"{len(OPERATIONS)} operations that are known here: {remedy}."
         )
-    ((node),) = entry["inbound_nodes"]
+    (node,) = entry["inbound_nodes"]
     inputs: list[list] = []
     several = not isinstance(node[0], str)
     first = [_told(value[:3], inputs) for value in node] if several else _told(node[:3], inputs)
