@@ -178,6 +178,23 @@ def train(
 
 
 @app.command()
+def ensemble(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Checkpoint folders, or names of ones that ship.")
+    ],
+    data: Annotated[str, typer.Option(metavar="DATA", help="The labelled faces that they were trained on.")],
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="Checkpoint folder to write.")],
+    mirrored: Annotated[bool, typer.Option("--mirrored", help="Look at every face both ways round.")] = False,
+) -> None:
+    """Make one checkpoint of several, which answers with the mean of their logits, and measure it anew."""
+    from faces.readers import open_dataset
+    from training.ensemble import ensemble as fuse
+    from training.ensemble import told
+
+    print(told(fuse(models, open_dataset(data), out, mirrored)))
+
+
+@app.command()
 def leaderboard(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Audit run folders.")], as_json: Json = False
 ) -> None:

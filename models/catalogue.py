@@ -79,7 +79,11 @@ def pooled(
 
     Raises InputError for a timm network whose head is not the mean over places and one linear layer.
     """
-    network = build(name, classes, channels, pretrained, size=size)
+    return as_pooled(name, build(name, classes, channels, pretrained, size=size), channels, size)
+
+
+def as_pooled(name: str, network: nn.Module, channels: int, size: int | None = None) -> networks.Pooled:
+    """A network that was built as ``name`` in the form that can be fused or mirrored; raises as :func:`pooled`."""
     side = max(COMPARED_AT, size or 0)  # of one place alone a map would tell nothing
     found = None if _of_one_size(name) else networks.as_pooled(network, torch.rand(2, channels, side, side))
     if found is None:

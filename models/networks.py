@@ -83,15 +83,15 @@ class Pooled(nn.Module):
 
 
 class Beside(nn.Module):
-    """Several feature networks on the same image, their channels side by side: (N, C1 + C2 + ..., h, w).
+    """Several feature networks on the same image, their ``channels`` side by side: (N, C1 + C2 + ..., h, w).
 
     Maps of unlike sizes are brought to the smallest one that all of them divide, each place copied to several, which
     leaves their means over places as they are.
     """
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    def __init__(self, members: Sequence[nn.Module], channels: Sequence[int]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members, self.channels = nn.ModuleList(members), list(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         maps = [member(x) for member in self.members]
@@ -104,9 +104,10 @@ def fused(members: Sequence[Pooled]) -> Pooled:
 
     Its map lies before the pooling as in any Pooled, so that a class activation map speaks for all members.
     """
+    channels = [member.classify.in_features for member in members]
     network = Pooled(
-        Beside([member.features for member in members]),
-        sum(member.classify.in_features for member in members),
+        Beside([member.features for member in members], channels),
+        sum(channels),
         members[0].classify.out_features,
         members[0].dropout.p,
     )
@@ -115,6 +116,21 @@ def fused(members: Sequence[Pooled]) -> Pooled:
         network.classify.weight.copy_(torch.cat(weights, dim=1) / len(members))
         network.classify.bias.copy_(torch.stack([member.classify.bias for member in members]).mean(dim=0))
     return network
+
+
+def members(network: Pooled) -> list[Pooled]:
+    """The networks that one is made of, as ``fused`` takes them, none mirrored; ``[network]`` where it is one alone."""
+    features = network.features.both if isinstance(network.features, Mirrored) else network.features
+    classify = network.classify
+    found, channels = [features], [classify.in_features]
+    if isinstance(features, Beside):
+        found, channels = list(features.members), features.channels
+    alone = []
+    for one, weight in zip(found, classify.weight.detach().split(channels, dim=1), strict=True):
+        part = Pooled(one, weight.shape[1], classify.out_features, network.dropout.p)
+        part.classify.load_state_dict({"weight": weight * len(found), "bias": classify.bias.detach()})
+        alone.append(part.train(network.training))
+    return alone
 
 
 def as_pooled(network: nn.Module, example: torch.Tensor) -> Pooled | None:

@@ -56,6 +56,8 @@ def train(
     datasets = [dataset, *also]
     everything, notes = gathered(recipe, datasets, labels)
     faces = wanted(everything, recipe)
+    if folds is not None:
+        _check_nobody_knows(recipe, faces)
     work = _work_folder(out, _key(recipe, datasets, labels, folds), resume)
     classifier, outcome, training = _trained(recipe, faces, divided(everything, recipe), work, progress)
     results = classifier.card["figures"] | card.tested(recipe, dataset, classifier, faces)
@@ -70,6 +72,27 @@ def train(
     checkpoints.put_in_place(model, out)
     shutil.rmtree(work)
     return checkpoints.load(out)
+
+
+def _check_nobody_knows(recipe: Recipe, faces: Faces) -> None:
+    """Raises InputError where a fold would be judged by a network that comes from one which learnt from it."""
+    for name in (recipe.model.pretrained, recipe.learn.teacher):
+        if _seen_by(name) & _ids(faces):
+            raise InputError(
+                f"{name}, which the recipe {recipe.name} builds on, was trained on these images, so that no fold would "
+                "be judged by a network that has not seen it; leave out --folds, or choose a recipe without it."
+            )
+
+
+def _seen_by(name: str | None) -> frozenset[bytes]:
+    """What a checkpoint was trained on; nothing where ``name`` is none."""
+    folder = checkpoints.named(name)
+    return checkpoints.load(folder).trained_on if folder else frozenset()
+
+
+def _ids(faces: Faces) -> frozenset[bytes]:
+    """What a checkpoint keeps of the images it was trained on."""
+    return frozenset(bytes.fromhex(name)[: checkpoints.ID_BYTES] for name in faces.content)
 
 
 def _trained(
@@ -104,7 +127,7 @@ def _classifier(network: nn.Module, recipe: Recipe, preprocessing: Preprocessing
         name=recipe.name,
         cam_layer=layer,
         reshape=reshape,
-        trained_on=frozenset(bytes.fromhex(name)[: checkpoints.ID_BYTES] for name in faces.content),
+        trained_on=_ids(faces) | _seen_by(recipe.model.pretrained) | _seen_by(recipe.learn.teacher),
         card={"network": card.network(recipe)},
     )
 

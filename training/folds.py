@@ -20,6 +20,6 @@ def grouped_folds(classes: np.ndarray, groups: np.ndarray, k: int, seed: int) ->
     return fold[np.searchsorted(unique, groups)]
 
 
-def held_out(classes: np.ndarray, groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+def held_out(classes: np.ndarray, groups: np.ndarray, share: float) -> np.ndarray:
     """True for about ``share`` of the rows: the part that epochs are chosen by; bool (N,)."""
-    return grouped_folds(classes, groups, max(2, round(1 / share)), seed) == 0
+    return grouped_folds(classes, groups, max(2, round(1 / share)), seed=0) == 0

@@ -65,11 +65,15 @@ class Order(Sampler):
 
 
 class Learner(LightningModule):
-    """Trains ``network`` on ``training`` and judges the averaged weights on ``validation``."""
+    """Trains ``network`` on ``training`` and judges the averaged weights on ``validation``.
+
+    ``taught`` (N, K) are a teacher's probabilities for the training images, learnt beside their labels.
+    """
 
     margins: torch.Tensor
     visits: torch.Tensor
     shares: torch.Tensor
+    known: torch.Tensor
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Learner(LightningModule):
         training: Faces,
         validation: Faces,
         clock: Clock,
+        taught: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
@@ -98,6 +103,8 @@ class Learner(LightningModule):
         if groups is not None and recipe.data.balance_by == "loss":
             shares = group_weights(training.classes, groups)
         self.register_buffer("shares", torch.from_numpy(shares).float(), persistent=False)
+        targets = training.targets if taught is None else training.targets.lerp(taught, recipe.learn.teacher_share)
+        self.register_buffer("known", targets, persistent=False)
         self.register_buffer("margins", torch.zeros(len(training)))
         self.register_buffer("visits", torch.zeros(len(training)))
 
@@ -151,7 +158,7 @@ class Learner(LightningModule):
         images, targets, rows = batch
         resized = self.size if self.size != images.shape[-1] else None
         augment = self.recipe.augment
-        pixels, blended = mixed(self.augmentation(images, resized), targets, augment.mixup, augment.cutmix)
+        pixels, blended = mixed(self.augmentation(images, resized), self.known[rows], augment.mixup, augment.cutmix)
         logits = self.network(self.normalised(pixels))
         loss = (self.loss(logits, blended) * self.shares[rows]).mean()
         self._note_margins(rows, logits.detach().float(), targets)

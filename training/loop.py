@@ -29,6 +29,7 @@ from training.learner import Learner
 from training.memory import Faces
 from training.recipe import Recipe, load_recipe
 from training.schedule import Clock
+from training.teacher import taught
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def run(
     if begun:
         checkpoints.go_on_from(begun, network, training.labels)
     clock = Clock()
-    learner = Learner(network, recipe, preprocessing, training, validation, clock)
+    answers = taught(recipe.learn.teacher, training) if recipe.learn.teacher else None
+    learner = Learner(network, recipe, preprocessing, training, validation, clock, answers)
     keeper = Keeper(work, recipe.learn.patience, recipe.learn.minutes, clock)
     last, devices = work / LAST, recipe.learn.devices
     with _quiet():
@@ -168,9 +170,10 @@ def _beside(name: str, recipe: Recipe) -> Recipe:
 def divided(faces: Faces, recipe: Recipe) -> tuple[Faces, Faces]:
     """The part that is learnt from and the held-out part that epochs are chosen by, of the recipe's classes.
 
-    The same images are held out whatever the classes, so that a training may go on from one with more of them.
+    The same images are held out whatever the classes and the seed, so that a training may go on from another, learn
+    from it and be joined with it.
     """
-    aside = held_out(faces.classes, faces.groups, recipe.data.validation, recipe.learn.seed)
+    aside = held_out(faces.classes, faces.groups, recipe.data.validation)
     learnt, held = (wanted(faces.take(np.flatnonzero(part)), recipe) for part in (~aside, aside))
     return learnt, held
 

@@ -91,8 +91,11 @@ class Learn(Part):
     rises; ``sizes`` are image sides in pixels, each used for an equal share (empty: the network's size throughout).
     ``average`` is the decay of the moving average of the weights, which is what is judged and kept (0: the weights
     themselves); ``patience`` is the number of epochs without a better validation accuracy after which training stops
-    (0: never). ``devices`` is how many GPUs (without one: processes) share every batch, and ``precision`` what they
-    compute in; both are Lightning's own switches.
+    (0: never). ``teacher`` is a checkpoint folder, or the name of one that ships, whose answers on the training images
+    are learnt beside the labels (Hinton et al. 2015), with weight ``teacher_share`` of 1; it should have held out the
+    same images (``data.validation``), else epochs are chosen by images that the teacher knows. ``devices`` is how many
+    GPUs (without one: processes) share every batch, and ``precision`` what they compute in; both are Lightning's own
+    switches.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
@@ -106,6 +109,8 @@ class Learn(Part):
     clip: NotNegative = 5.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     class_weights: Literal["none", "balanced", "effective"] = "none"
+    teacher: str | None = None
+    teacher_share: Share = 0.5
     average: Annotated[float, Field(ge=0, lt=1)] = 0.998
     patience: Annotated[int, Field(ge=0)] = 0
     sizes: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()

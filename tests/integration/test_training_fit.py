@@ -13,17 +13,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from faces.dataset import FaceDataset
 from faces.emotions import LabelSet
 from faces.errors import InputError
 from models import checkpoints, out_of_fold
-from models.classifier import Preprocessing
+from models.classifier import Classifier, Preprocessing
 from tests.unit.training_faces import NAMES, quarters
-from training.derive import derive, mirrored
+from training.figures import probabilities
 from training.fit import train
 from training.learner import Order
-from training.loop import divided
+from training.loop import divided, run
 from training.memory import in_memory
 from training.recipe import Data, Network, Recipe
+from training.teacher import taught
+
+OTHERS = ("fear", "happy", "sad")
 
 
 def recipe(**learn: object) -> Recipe:
@@ -126,18 +130,6 @@ def test_members_are_fused_and_folds_repeated(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "model" / "curves.csv")["member"].tolist() == [0, 1]
 
 
-def test_a_mirrored_checkpoint_is_derived_and_measured_again(trained: Path, tmp_path: Path) -> None:
-    derived = derive(trained, mirrored, "mirrored", quarters(), tmp_path / "model")
-    assert derived.card["network"]["mirrored"] and derived.card["recipe"]["name"] == "small"
-    assert derived.card["derived_from"]["fingerprint"] == checkpoints.load(trained).fingerprint
-    assert derived.card["figures"]["test"]["n"] == 30
-    assert "mirror image" in derived.card["figures"]["test_time_augmentation"]
-    with pytest.raises(InputError, match="was trained on other data"):
-        derive(trained, mirrored, "mirrored", quarters(seed=1), tmp_path / "other")
-    with pytest.raises(InputError, match="is already there"):
-        derive(trained, mirrored, "mirrored", quarters(), tmp_path / "model")
-
-
 def test_networks_that_cannot_be_fused_are_refused_before_they_are_trained(tmp_path: Path) -> None:
     theirs = recipe().model_copy(update={"model": Network(network="vit_tiny_patch16_224", size=32, mirrored=True)})
     with pytest.raises(InputError, match="'vit_tiny_patch16_224' can be neither fused nor mirrored"):
@@ -238,6 +230,7 @@ def test_a_training_goes_on_from_a_checkpoint_with_more_classes(trained: Path, t
         progress=False,
     )
     assert again.labels.names == NAMES  # the one that the checkpoint does not know is drawn
+    assert after.trained_on == before.trained_on  # also of the class that was left out
 
 
 def test_another_network_cannot_go_on_from_a_checkpoint(trained: Path, tmp_path: Path) -> None:
@@ -246,10 +239,54 @@ def test_another_network_cannot_go_on_from_a_checkpoint(trained: Path, tmp_path:
         train(other, quarters(), tmp_path / "other", progress=False)
 
 
-def test_the_same_images_are_held_out_whatever_the_classes() -> None:
+def test_the_same_images_are_held_out_whatever_the_classes_and_the_seed() -> None:
     faces = in_memory(quarters(), LabelSet(NAMES), Preprocessing(48, 48, 1))
     two = recipe().model_copy(update={"data": Data(validation=0.2, classes=("sad", "angry"))})
     all_learnt, _ = divided(faces, recipe())
     learnt, held = divided(faces, two)
     assert set(learnt.content) <= set(all_learnt.content) and not set(held.content) & set(all_learnt.content)
     assert learnt.labels.names == held.labels.names == ("sad", "angry")
+    again, _ = divided(faces, recipe(seed=7))
+    assert again.content.tolist() == all_learnt.content.tolist()
+
+
+def taught_by(teacher: Path | str, share: float = 1.0, **learn: object) -> Recipe:
+    return recipe(teacher=str(teacher), teacher_share=share, label_smoothing=0, **learn)
+
+
+def test_a_teacher_is_learnt_from_beside_the_labels(trained: Path, tmp_path: Path) -> None:
+    learnt, held = divided(in_memory(quarters(), LabelSet(NAMES), Preprocessing(48, 48, 1)), recipe())
+    said = taught(str(trained), learnt)
+    teacher = checkpoints.load(trained)
+    expected = teacher.network(teacher.preprocessing.tensor(learnt.images.permute(0, 2, 3, 1).numpy())).softmax(dim=1)
+    np.testing.assert_allclose(said, expected.detach(), atol=1e-6)
+    two = taught(str(trained), learnt.only(LabelSet(("sad", "angry"))))
+    np.testing.assert_allclose(two.sum(dim=1), 1, atol=1e-6)
+
+    wrong = replace(learnt, targets=learnt.targets.roll(1, dims=1))  # the teacher knows better
+    right = []
+    for share in (0.0, 1.0):
+        (work := tmp_path / str(share)).mkdir()
+        network, _ = run(taught_by(trained, share), teacher.preprocessing, wrong, held, work, progress=False)
+        said = probabilities(Classifier(network.eval(), learnt.labels, teacher.preprocessing), learnt.images)
+        right.append((said.argmax(axis=1) == learnt.classes).mean())
+    assert right[0] < 0.5 and right[1] > 0.9
+
+
+def turned(faces: FaceDataset, names: dict[str, str]) -> FaceDataset:
+    return replace(faces, samples=faces.samples.assign(label=faces.samples["label"].map(names)))
+
+
+def test_teachers_that_cannot_teach_are_refused(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="The teacher 'nobody' is no checkpoint"):
+        train(taught_by("nobody"), quarters(), tmp_path / "model", progress=False)
+    smaller = taught_by(trained, sizes=[]).model_copy(update={"model": Network(network="tiny", size=32)})
+    with pytest.raises(InputError, match=r"takes 1 x 48 x 48 images and the recipe has 1 x 32 x 32"):
+        train(smaller, quarters(), tmp_path / "model", progress=False)
+    other = replace(turned(quarters(), {"angry": "fear", "happy": "happy", "sad": "sad"}), labels=LabelSet(OTHERS))
+    with pytest.raises(InputError, match="does not know fear"):
+        train(taught_by(trained), other, tmp_path / "model", progress=False)
+    begun = recipe().model_copy(update={"model": Network(network="tiny", pretrained=str(trained))})
+    for plan in (taught_by(trained), begun):
+        with pytest.raises(InputError, match="was trained on these images, so that no fold would"):
+            train(plan, quarters(), tmp_path / "model", folds=2, progress=False)

@@ -76,7 +76,7 @@ def test_folds_spread_classes_evenly() -> None:
     fold = grouped_folds(classes, np.arange(620), 5, seed=0)
     for name, share in ((0, 100), (1, 20), (2, 4)):
         assert np.bincount(fold[classes == name]).tolist() == [share] * 5
-    aside = held_out(classes, np.arange(620), 0.1, seed=0)
+    aside = held_out(classes, np.arange(620), 0.1)
     assert aside.sum() == 62
 
 

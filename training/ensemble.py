@@ -1,0 +1,142 @@
+"""ensemble(models, dataset, out): trained checkpoints become one, whose answer is their mean, measured anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from faces.dataset import FaceDataset
+from faces.emotions import LabelSet
+from faces.errors import InputError
+from models import catalogue, checkpoints, networks
+from models.classifier import Classifier
+from training import card, figures
+from training.gather import gathered, wanted
+from training.loop import divided
+from training.recipe import Recipe
+
+
+def ensemble(models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirrored: bool = False) -> Classifier:
+    """Write ``out``: one network whose logits are the mean of those of the checkpoints ``models``.
+
+    ``models`` are folders, or names of checkpoints that ship, trained on ``dataset``; ensembles among them count as
+    their members. With ``mirrored``, or where one of them does, all look at every image both ways round. Accuracy is
+    measured anew, on what all of them held out and on the test part. Raises InputError where the checkpoints do not go
+    together, cannot be fused, were trained on other data, or ``out`` is there.
+    """
+    if out.exists():
+        raise InputError(f"{out} is already there; choose another --out, or remove it first.")
+    given = [_opened(model, dataset) for model in models]
+    first = given[0]
+    for other in given[1:]:
+        _check_alike(first, other)
+    parts = [part for classifier in given for part in _members(classifier, first.labels)]
+    mirrored = mirrored or any(classifier.card["network"].get("mirrored") for classifier in given)
+    whole = networks.fused(parts) if len(parts) > 1 else parts[0]
+    whole = networks.mirrored(whole) if mirrored else whole
+    recipes = [Recipe.model_validate(member["recipe"]) for one in given for member in _told_of(one)]
+    recipe = recipes[0]
+    faces, _ = gathered(recipe, [dataset], None)
+    fused = replace(
+        first,
+        network=checkpoints.rounded(whole.eval()),
+        name=out.name,
+        cam_layer="features",
+        reshape="nchw",
+        fingerprint="",
+        trained_on=frozenset[bytes]().union(*(classifier.trained_on for classifier in given)),
+        card=_card(given, whole, mirrored),
+    )
+    results = fused.card["figures"]
+    if all(_chosen_by(one) == _chosen_by(recipe) for one in recipes):
+        _, validation = divided(faces, recipe)
+        right = figures.probabilities(fused, validation.images).argmax(axis=1) == validation.classes
+        results["validation"] = figures.accuracy(right)
+    results |= card.tested(recipe, dataset, fused, wanted(faces, recipe))
+    checkpoints.save(fused, out, card.made())
+    return checkpoints.load(out)
+
+
+def _opened(model: Path | str, dataset: FaceDataset) -> Classifier:
+    folder = checkpoints.named(str(model))
+    if folder is None:
+        raise InputError(f"{model} is no checkpoint; give a checkpoint folder or the name of one that ships.")
+    classifier = checkpoints.load(folder)
+    if classifier.card.get("data", {}).get("fingerprint") != dataset.provenance.fingerprint:
+        raise InputError(f"{model} was trained on other data than {dataset.provenance.path}; pass the same.")
+    network, side = classifier.network, classifier.preprocessing.height
+    if not isinstance(network, networks.Pooled):
+        network = catalogue.as_pooled(
+            classifier.card["network"]["name"], network, classifier.preprocessing.channels, side
+        )
+    return replace(classifier, network=network)
+
+
+def _check_alike(one: Classifier, other: Classifier) -> None:
+    if set(one.labels) != set(other.labels):
+        raise InputError(
+            f"{other.name} tells {', '.join(other.labels)} apart and {one.name} {', '.join(one.labels)}; the models of "
+            "an ensemble were expected to have the same classes: leave one out."
+        )
+    if one.preprocessing != other.preprocessing:
+        raise InputError(
+            f"{other.name} takes {other.preprocessing} and {one.name} {one.preprocessing}; the models of an ensemble "
+            "were expected to take the same input: leave one out."
+        )
+
+
+def _members(classifier: Classifier, labels: LabelSet) -> list[networks.Pooled]:
+    """The networks that a checkpoint is made of, with outputs in the order of ``labels``."""
+    rows = [classifier.labels.index(name) for name in labels]
+    parts = networks.members(cast(networks.Pooled, classifier.network))
+    for part in parts:
+        head = {name: value[rows] for name, value in part.classify.state_dict().items()}
+        part.classify.load_state_dict(head)
+    return parts
+
+
+def _names(classifier: Classifier) -> list[str]:
+    """The catalogue names of those networks."""
+    told = classifier.card["network"]
+    return [told["name"]] * told.get("members", 1) + list(told.get("beside", ()))
+
+
+def _chosen_by(recipe: Recipe) -> tuple[Any, ...]:
+    """What decides which images are held out."""
+    return recipe.data.split, recipe.data.rename, recipe.data.validation
+
+
+def _told_of(classifier: Classifier) -> list[dict[str, Any]]:
+    """What the card says of each of those networks' trainings."""
+    own = {field: classifier.card.get(field) for field in ("name", "fingerprint", "recipe", "figures")}
+    return classifier.card.get("members", [own])
+
+
+def _card(given: Sequence[Classifier], network: torch.nn.Module, mirrored: bool) -> dict[str, Any]:
+    name, *others = [name for classifier in given for name in _names(classifier)]
+    channels = given[0].preprocessing.channels
+    return {
+        "network": {"name": name, "channels": channels, "members": 1, "mirrored": mirrored, "beside": others},
+        "members": [member for classifier in given for member in _told_of(classifier)],
+        "data": given[0].card["data"],
+        "figures": {
+            "training_images": max(one.card["figures"]["training_images"] for one in given),
+            "parameters": sum(weight.numel() for weight in network.parameters()),
+            "test_time_augmentation": card.MIRRORED if mirrored else "none",
+        },
+    }
+
+
+def told(classifier: Classifier) -> str:
+    """One line for people: how much the ensemble gets right."""
+    names = {"test": "test images", "test_without_duplicates": "of these not in training", "validation": "held out"}
+    found = classifier.card["figures"]
+    return "; ".join(
+        f"{part['accuracy']:.1%} ({part['low']:.1%} to {part['high']:.1%}) of {part['n']:,} {name}"
+        for field, name in names.items()
+        if (part := found.get(field)) and part["n"]
+    )
