@@ -44,6 +44,7 @@ def measured(network: nn.Module, outcome: Outcome, training: Faces, mirrored: bo
         "epochs": len(outcome.curves),
         "chosen_epoch": outcome.chosen,
         "wall_seconds": round(outcome.seconds, 1),
+        "temperature": round(outcome.temperature, 4),
         "test_time_augmentation": MIRRORED if mirrored else "none",
     }
 

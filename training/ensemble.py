@@ -18,14 +18,16 @@ from training import card, figures
 from training.gather import gathered, wanted
 from training.loop import divided
 from training.recipe import Recipe
+from training.temperature import calibrate
 
 
 def ensemble(models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirrored: bool = False) -> Classifier:
     """Write ``out``: one network whose logits are the mean of those of the checkpoints ``models``.
 
     ``models`` are folders, or names of checkpoints that ship, trained on ``dataset``; ensembles among them count as
-    their members. With ``mirrored``, or where one of them does, all look at every image both ways round. Accuracy is
-    measured anew, on what all of them held out and on the test part. Raises InputError where the checkpoints do not go
+    their members. With ``mirrored``, or where one of them does, all look at every image both ways round. Where all held
+    out the same images, one temperature is fitted on these (a mean of logits is less sure than its members). Accuracy
+    is measured anew, on what was held out and on the test part. Raises InputError where the checkpoints do not go
     together, cannot be fused, were trained on other data, or ``out`` is there.
     """
     if out.exists():
@@ -41,6 +43,10 @@ def ensemble(models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirr
     recipes = [Recipe.model_validate(member["recipe"]) for one in given for member in _told_of(one)]
     recipe = recipes[0]
     faces, _ = gathered(recipe, [dataset], None)
+    held_out = None
+    if all(_chosen_by(one) == _chosen_by(recipe) for one in recipes):
+        _, held_out = divided(faces, recipe)
+    temperature = calibrate(whole, out.name, first.preprocessing, held_out) if held_out else 1.0
     fused = replace(
         first,
         network=checkpoints.rounded(whole.eval()),
@@ -52,9 +58,9 @@ def ensemble(models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirr
         card=_card(given, whole, mirrored),
     )
     results = fused.card["figures"]
-    if all(_chosen_by(one) == _chosen_by(recipe) for one in recipes):
-        _, validation = divided(faces, recipe)
-        right = figures.probabilities(fused, validation.images).argmax(axis=1) == validation.classes
+    results["temperature"] = round(temperature, 4)
+    if held_out:
+        right = figures.probabilities(fused, held_out.images).argmax(axis=1) == held_out.classes
         results["validation"] = figures.accuracy(right)
     results |= card.tested(recipe, dataset, fused, wanted(faces, recipe))
     checkpoints.save(fused, out, card.made())
@@ -90,11 +96,12 @@ def _check_alike(one: Classifier, other: Classifier) -> None:
 
 
 def _members(classifier: Classifier, labels: LabelSet) -> list[networks.Pooled]:
-    """The networks that a checkpoint is made of, with outputs in the order of ``labels``."""
+    """The networks that a checkpoint is made of, with outputs in the order of ``labels``, as before its calibration."""
+    temperature = classifier.card["figures"].get("temperature", 1.0)
     rows = [classifier.labels.index(name) for name in labels]
     parts = networks.members(cast(networks.Pooled, classifier.network))
     for part in parts:
-        head = {name: value[rows] for name, value in part.classify.state_dict().items()}
+        head = {name: value[rows] * temperature for name, value in part.classify.state_dict().items()}
         part.classify.load_state_dict(head)
     return parts
 

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -30,19 +30,22 @@ from training.memory import Faces
 from training.recipe import Recipe, load_recipe
 from training.schedule import Clock
 from training.teacher import taught
+from training.temperature import calibrate, head
 
 
 @dataclass(frozen=True)
 class Outcome:
     """``curves``, one row an epoch; the ``chosen`` epoch; ``seconds`` of wall clock over all sittings; and each
 
-    training image's area under the margin, float32 (N,), NaN where it was never drawn.
+    training image's area under the margin, float32 (N,), NaN where it was never drawn; the ``temperature`` that logits
+    were divided by.
     """
 
     curves: pd.DataFrame
     chosen: int
     seconds: float
     margins: np.ndarray
+    temperature: float = 1.0
 
 
 def run(
@@ -110,7 +113,23 @@ def _strategy(devices: int) -> str:
 def run_members(
     recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
 ) -> tuple[nn.Module, Outcome]:
-    """As :func:`run`; several members are each trained by their own recipe and fused, and mirrored where wanted."""
+    """As :func:`run`; several members are each trained by their own recipe and fused, mirrored where wanted, and the
+    whole is calibrated where wanted."""
+    if recipe.learn.calibrate:  # a network that cannot be is refused before it is trained
+        head(
+            catalogue.build(recipe.model.network, 2, recipe.model.channels, size=recipe.model.size),
+            recipe.model.network,
+        )
+    whole, outcome = _joined(recipe, preprocessing, training, validation, work, progress)
+    if recipe.learn.calibrate:
+        temperature = calibrate(whole, recipe.model.network, preprocessing, validation)
+        outcome = replace(outcome, temperature=temperature)
+    return whole, outcome
+
+
+def _joined(
+    recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
+) -> tuple[nn.Module, Outcome]:
     own = recipes_of_members(recipe)
     if own == [recipe]:
         return run(recipe, preprocessing, training, validation, work, progress)

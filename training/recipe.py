@@ -93,9 +93,10 @@ class Learn(Part):
     themselves); ``patience`` is the number of epochs without a better validation accuracy after which training stops
     (0: never). ``teacher`` is a checkpoint folder, or the name of one that ships, whose answers on the training images
     are learnt beside the labels (Hinton et al. 2015), with weight ``teacher_share`` of 1; it should have held out the
-    same images (``data.validation``), else epochs are chosen by images that the teacher knows. ``devices`` is how many
-    GPUs (without one: processes) share every batch, and ``precision`` what they compute in; both are Lightning's own
-    switches.
+    same images (``data.validation``), else epochs are chosen by images that the teacher knows. ``calibrate`` divides
+    the finished network's logits by one temperature, fitted on the held-out share (Guo et al. 2017). ``devices`` is how
+    many GPUs (without one: processes) share every batch, and ``precision`` what they compute in; both are Lightning's
+    own switches.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 20
@@ -111,6 +112,7 @@ class Learn(Part):
     class_weights: Literal["none", "balanced", "effective"] = "none"
     teacher: str | None = None
     teacher_share: Share = 0.5
+    calibrate: bool = False
     average: Annotated[float, Field(ge=0, lt=1)] = 0.998
     patience: Annotated[int, Field(ge=0)] = 0
     sizes: tuple[Annotated[int, Field(ge=16, le=512)], ...] = ()

@@ -37,7 +37,8 @@ def logits(model: Classifier, mirrored: bool = False) -> np.ndarray:
     images = in_memory(quarters(), LabelSet(NAMES), Preprocessing(48, 48, 1)).images.permute(0, 2, 3, 1).numpy()
     images = images[:, :, ::-1] if mirrored else images
     with torch.no_grad():
-        return model.network(model.preprocessing.tensor(images)).numpy()
+        given = model.network(model.preprocessing.tensor(images)).numpy()
+    return given * model.card["figures"]["temperature"]  # as they were before
 
 
 def test_an_ensemble_answers_with_the_mean_of_the_logits(two: list[Path], tmp_path: Path) -> None:
@@ -49,6 +50,7 @@ def test_an_ensemble_answers_with_the_mean_of_the_logits(two: list[Path], tmp_pa
     assert whole.trained_on == members[0].trained_on
     assert [member["fingerprint"] for member in whole.card["members"]] == [one.fingerprint for one in members]
     figures = whole.card["figures"]
+    assert figures["temperature"] != 1
     assert (figures["test"]["n"], figures["test_without_duplicates"]["n"], figures["validation"]["n"]) == (30, 29, 18)
     assert figures["parameters"] == pytest.approx(2 * members[0].card["figures"]["parameters"], abs=3)
     assert told(whole).startswith(f"{figures['test']['accuracy']:.1%} (") and "of 30 test images; " in told(whole)

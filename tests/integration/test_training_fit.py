@@ -26,6 +26,7 @@ from training.loop import divided, run
 from training.memory import in_memory
 from training.recipe import Data, Network, Recipe
 from training.teacher import taught
+from training.temperature import fitted
 
 OTHERS = ("fear", "happy", "sad")
 
@@ -290,3 +291,12 @@ def test_teachers_that_cannot_teach_are_refused(trained: Path, tmp_path: Path) -
     for plan in (taught_by(trained), begun):
         with pytest.raises(InputError, match="was trained on these images, so that no fold would"):
             train(plan, quarters(), tmp_path / "model", folds=2, progress=False)
+
+
+def test_a_network_is_calibrated_on_what_was_held_out(trained: Path, tmp_path: Path) -> None:
+    plan = recipe(calibrate=True).model_copy(update={"model": Network(network="tiny", mirrored=True)})
+    model = train(plan, quarters(), tmp_path / "model", progress=False)
+    _, held = divided(in_memory(quarters(), LabelSet(NAMES), Preprocessing(48, 48, 1)), recipe())
+    said = probabilities(model, held.images)
+    assert fitted(said, held.classes) == pytest.approx(1, abs=0.02) != model.card["figures"]["temperature"]
+    assert checkpoints.load(trained).card["figures"]["temperature"] == 1

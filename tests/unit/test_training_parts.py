@@ -12,6 +12,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
+from torch import nn
 
 from faces.emotions import LabelSet
 from faces.errors import InputError
@@ -28,6 +30,7 @@ from training.layers import freeze, layers, rate_groups
 from training.memory import Faces, in_memory
 from training.recipe import Recipe
 from training.schedule import FIRST, rate_share
+from training.temperature import LARGEST, fitted, head
 
 GREY = Preprocessing(48, 48, 1)
 
@@ -228,3 +231,27 @@ def test_two_data_sets_become_one_over_the_classes_asked_for() -> None:
     faces = wanted(everything, recipe)
     assert len(faces) == 60 and faces.labels.names == ("happy", "angry") and not notes
     assert faces.targets.sum(dim=0).tolist() == [30, 30]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.2, 5), st.integers(2, 7), st.integers(0, 2**32 - 1))
+def test_the_temperature_makes_logits_as_sure_as_they_may_be(heat: float, k: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 2, (4000, k))
+    true = softmax(logits, axis=1)
+    classes = (true.cumsum(axis=1) < random.random((4000, 1))).sum(axis=1).clip(max=k - 1)
+    found = fitted(softmax(heat * logits, axis=1), classes)
+    assert found == pytest.approx(heat, rel=0.15)
+    assert fitted(softmax(heat * logits / found, axis=1), classes) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_temperature_is_bounded_and_needs_images() -> None:
+    right, wrong = np.array([[0.6, 0.4]] * 5), np.zeros(5, dtype=int)
+    assert fitted(right, wrong) == pytest.approx(1 / LARGEST, rel=1e-3)
+    assert fitted(right, wrong + 1) == pytest.approx(LARGEST, rel=1e-3)
+    assert fitted(np.zeros((0, 2)), np.zeros(0, dtype=int)) == 1
+
+
+def test_a_network_without_a_linear_head_cannot_be_calibrated() -> None:
+    with pytest.raises(InputError, match="'pair' does not end in one linear layer"):
+        head(nn.Sequential(nn.Linear(2, 2)), "pair")
