@@ -11,7 +11,7 @@ from torch import nn
 from models import probe
 from models.camlayer import Candidate, candidates
 from models.classifier import Classifier, Preprocessing
-from models.load import make_request, open_model
+from models.load import adjusted, make_request, open_model
 from models.opened import cam_layer_of, describe, settle
 
 
@@ -57,7 +57,7 @@ def inspect_model(spec: str | Path, input: str | Preprocessing | None = None, al
     request = make_request(None, input, None, allow_pickle)
     opened = open_model(spec, request)
     if isinstance(opened, Classifier):
-        return _of_checkpoint(str(spec), opened)
+        return _of_checkpoint(str(spec), adjusted(opened, request))
     settled = settle(opened, request, any_size=True)
     cam_layer, _, notes = cam_layer_of(settled, request)
     return Inspection(
@@ -85,7 +85,7 @@ def _of_checkpoint(spec: str, found: Classifier) -> Inspection:
         classes=found.labels.names,
         cam_layer=found.cam_layer,
         cam_layers=_layers(found.network, found.preprocessing),
-        notes=(),
+        notes=tuple(found.card.get("notes", ())),
     )
 
 

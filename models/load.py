@@ -45,7 +45,7 @@ def load_classifier(
     """
     request = make_request(classes, input, cam_layer, allow_pickle)
     opened = open_model(spec, request)
-    return _adjusted(opened, request) if isinstance(opened, Classifier) else classifier(opened, request)
+    return adjusted(opened, request) if isinstance(opened, Classifier) else classifier(opened, request)
 
 
 def load_member(
@@ -214,15 +214,27 @@ def _own_network(state: State) -> nn.Module | None:
     return None
 
 
-def _adjusted(found: Classifier, request: Request) -> Classifier:
+def adjusted(found: Classifier, request: Request) -> Classifier:
     """A checkpoint with what the person said instead of what its card says."""
     if request.classes is not None:
         found = found.with_classes(request.classes)
     if request.input is not None:
-        found = replace(found, preprocessing=request.input)
+        found = replace(found, preprocessing=request.input, card={**found.card, **_input_note(found, request.input)})
         output_of(found.network, found.preprocessing, f"the model {found.path}")
     if request.cam_layer is not None:
         example = probe.example(found.preprocessing)
         name, reshape = named_layer(found.network, example, request.cam_layer)
         found = replace(found, cam_layer=name, reshape=reshape)
     return found
+
+
+def _input_note(found: Classifier, told: Preprocessing) -> dict[str, Any]:
+    """What to say where an input that was told drops the mean and deviation that a checkpoint was trained with."""
+    own = found.preprocessing
+    if own.mean is None or told.mean is not None:
+        return {}
+    note = (
+        f"{found.name} was trained on {own.as_input()}; the input {told.as_input()} that was told leaves the mean and "
+        "deviation out (leave --input out where the card is right)"
+    )
+    return {"notes": [*found.card.get("notes", ()), note]}

@@ -33,6 +33,8 @@ HARMLESS: list = [
 """Types met beside the weights (arguments, best accuracy) that hold values and run nothing."""
 BESIDE = ("criterion", "loss_fn", "total_ops", "total_params")
 """Parts of names that are not the network's: weights of the loss, and what thop counted."""
+PICKLE, MAGIC = b"\x80", torch.serialization.MAGIC_NUMBER.to_bytes(10, "little")
+"""How any pickle begins, and what torch's own (before its archives) begin with besides."""
 
 State = dict[str, torch.Tensor]
 
@@ -204,6 +206,13 @@ def _torch_load(path: Path, allow_pickle: bool, pickle_module: ModuleType) -> An
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
+    with path.open("rb") as file:
+        start = file.read(32)
+    if start[:1] == PICKLE and MAGIC not in start:
+        return InputError(
+            f"{path} was written by pickle.dump, which torch does not read; open it with pickle where it was made and "
+            "write it with torch.save(weights, FILE)."
+        )
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
     return InputError(f"{path} cannot be read by torch ({reason}); the file is damaged: copy or save it again.")
 

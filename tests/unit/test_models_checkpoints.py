@@ -13,6 +13,8 @@ from faces.emotions import LabelSet
 from faces.errors import InputError
 from models import catalogue, checkpoints
 from models.classifier import Classifier, Preprocessing
+from models.inspect_model import inspect_model
+from models.load import load_classifier
 
 
 @pytest.fixture
@@ -112,3 +114,13 @@ def test_a_folder_that_is_no_checkpoint_is_said_to_be_none(tmp_path: Path) -> No
     (tmp_path / checkpoints.CARD).write_text("[]")
     with pytest.raises(InputError, match="has schema 'list'"):
         checkpoints.load(tmp_path)
+
+
+def test_an_input_without_the_mean_that_was_trained_with_is_told(classifier: Classifier, tmp_path: Path) -> None:
+    folder = checkpoints.save(classifier, tmp_path / "m")
+    for told, noted in (("48x48,gray,0..1", True), ("48x48,gray,0..1,0.5/0.3", False), (None, False)):
+        found = load_classifier(folder, input=told)
+        notes = inspect_model(folder, told).notes
+        assert ("trained on 48x48,gray,0..1,0.5/0.25" in "".join(notes)) is noted
+        assert found.card.get("notes", []) == list(notes)
+        assert found.preprocessing.mean == (None if noted else (0.5,))
