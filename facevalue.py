@@ -185,13 +185,16 @@ def ensemble(
     data: Annotated[str, typer.Option(metavar="DATA", help="The labelled faces that they were trained on.")],
     out: Annotated[Path, typer.Option(metavar="MODEL", help="Checkpoint folder to write.")],
     mirrored: Annotated[bool, typer.Option("--mirrored", help="Look at every face both ways round.")] = False,
+    tilted: Annotated[
+        float, typer.Option(metavar="DEGREES", help="Also turned so far to either side, both ways round.")
+    ] = 0.0,
 ) -> None:
     """Make one checkpoint of several, which answers with the mean of their logits, and measure it anew."""
     from faces.readers import open_dataset
     from training.ensemble import ensemble as fuse
     from training.ensemble import told
 
-    print(told(fuse(models, open_dataset(data), out, mirrored)))
+    print(told(fuse(models, open_dataset(data), out, mirrored, tilted)))
 
 
 @app.command()

@@ -43,14 +43,15 @@ def build(
     members: int = 1,
     size: int | None = None,
     mirrored: bool = False,
+    tilted: float = 0.0,
     beside: Sequence[str] = (),
 ) -> nn.Module:
     """The network ``name`` with ``classes`` outputs (logits) for images of ``channels``, NCHW float32.
 
     ``members`` above 1 makes one network of that many (see models.networks.fused), ``beside`` names unlike networks to
-    fuse with it, and ``mirrored`` makes one that looks at every image both ways round (see models.networks.mirrored):
-    networks of ours, or timm's with a pooled linear head. ``size`` is the side of the images, which timm's
-    transformers must be built for.
+    fuse with it, and ``mirrored`` makes one that looks at every image both ways round, and ``tilted`` degrees to either
+    side (see models.networks.mirrored): networks of ours, or timm's with a pooled linear head. ``size`` is the side of
+    the images, which timm's transformers must be built for.
 
     ``pretrained`` is a file (.safetensors, or .pt/.pth holding tensors alone) whose fitting tensors are taken, or
     ``"timm"`` for timm's own download. Raises InputError for a name nobody knows, with the nearest ones, and for a
@@ -59,7 +60,7 @@ def build(
     if members > 1 or mirrored or beside:
         parts = [pooled(one, classes, channels, size) for one in (*[name] * members, *beside)]
         whole = networks.fused(parts) if len(parts) > 1 else parts[0]
-        return networks.mirrored(whole) if mirrored else whole
+        return networks.mirrored(whole, tilted) if mirrored else whole
     if name not in OWN:
         _known_to_timm(name)
         network = _from_timm(name, classes, channels, pretrained == TIMM_DOWNLOAD, size)

@@ -77,7 +77,8 @@ def load(folder: Path | str) -> Classifier:
         _check_file(folder / name, expected)
     labels = LabelSet(tuple(card["classes"]))
     preprocessing = _preprocessing(folder, card["preprocessing"])
-    told = {field: card["network"][field] for field in ("members", "mirrored", "beside") if field in card["network"]}
+    fields = ("members", "mirrored", "tilted", "beside")
+    told = {field: card["network"][field] for field in fields if field in card["network"]}
     network = catalogue.build(
         card["network"]["name"], len(labels), preprocessing.channels, size=preprocessing.height, **told
     )

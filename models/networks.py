@@ -156,26 +156,47 @@ def as_pooled(network: nn.Module, example: torch.Tensor) -> Pooled | None:
     return whole.train(training) if alike else None
 
 
+def turned(x: torch.Tensor, degrees: float) -> torch.Tensor:
+    """Images or maps (N, C, h, w) turned about their middle, bilinear; what comes in at the edge repeats the edge."""
+    height, width = x.shape[-2:]
+    down, across = ((2 * torch.arange(n, dtype=x.dtype, device=x.device) + 1 - n) / 2 for n in (height, width))
+    down, across = torch.meshgrid(down, across, indexing="ij")
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    places = ((cosine * across - sine * down) * 2 / width, (sine * across + cosine * down) * 2 / height)
+    grid = torch.stack(places, dim=-1).expand(x.shape[0], height, width, 2)  # an exporter takes len(x) for constant
+    return nn.functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
 class Mirrored(nn.Module):
     """Features of the image and of its mirror image, turned back and averaged: (N, C, h, w) as the features give.
 
-    With a pooled linear head the logits are the mean of both views', and a class activation map speaks for both.
+    With ``tilted`` above 0, the same of the image turned by so many degrees to either side. With a pooled linear head
+    the logits are about the mean of all views', and a class activation map speaks for all.
     """
 
-    def __init__(self, features: nn.Module) -> None:
+    def __init__(self, features: nn.Module, tilted: float = 0.0) -> None:
         super().__init__()
-        self.both = features
+        self.both, self.angles = features, (tilted, -tilted) if tilted else ()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if len(x) == 1 and not self.training:  # a live picture: one call takes a third less than two
-            one, other = self.both(torch.cat([x, x.flip(-1)])).split(1)
-            return (one + other.flip(-1)) / 2
-        return (self.both(x) + self.both(x.flip(-1)).flip(-1)) / 2
+        views = [
+            view for level in (x, *(turned(x, angle) for angle in self.angles)) for view in (level, level.flip(-1))
+        ]
+        if len(x) == 1 and not self.training:  # a live picture: one call takes a third less than several
+            maps = list(self.both(torch.cat(views)).split(1))
+        else:
+            maps = [self.both(view) for view in views]
+        level, *tilted = [(one + other.flip(-1)) / 2 for one, other in zip(maps[::2], maps[1::2], strict=True)]
+        for angle, one in zip(self.angles, tilted, strict=True):
+            level = level + turned(one, -angle)
+        return level / (1 + len(tilted)) if tilted else level
 
 
-def mirrored(network: Pooled) -> Pooled:
-    """The same network looking at every image both ways round; takes twice as long."""
-    whole = Pooled(Mirrored(network.features), network.classify.in_features, network.classify.out_features)
+def mirrored(network: Pooled, tilted: float = 0.0) -> Pooled:
+    """The same network looking at every image both ways round, and ``tilted`` degrees to either side; takes twice as
+    long, or six times."""
+    features = Mirrored(network.features, tilted)
+    whole = Pooled(features, network.classify.in_features, network.classify.out_features)
     whole.dropout, whole.classify = network.dropout, network.classify
     return whole.train(network.training)
 

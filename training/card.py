@@ -18,13 +18,21 @@ from training.loop import Outcome
 from training.memory import Faces, in_memory
 from training.recipe import Recipe, load_recipe
 
-MIRRORED = "mean with the mirror image, inside the network"
+
+def augmentation(mirrored: bool, tilted: float) -> str:
+    """Test-time augmentation in words."""
+    if not mirrored:
+        return "none"
+    besides = f" and of both turned by {tilted:g} degrees either way" if tilted else ""
+    return f"mean with the mirror image{besides}, inside the network"
 
 
 def network(recipe: Recipe) -> dict[str, Any]:
     """What the catalogue needs to build the network again."""
     model = recipe.model
-    told = {"name": model.network, "channels": model.channels, "members": model.members, "mirrored": model.mirrored}
+    told = {"name": model.network} | {
+        field: getattr(model, field) for field in ("channels", "members", "mirrored", "tilted")
+    }
     return told | ({"beside": [load_recipe(name).model.network for name in model.beside]} if model.beside else {})
 
 
@@ -37,7 +45,7 @@ def tested(recipe: Recipe, dataset: FaceDataset, classifier: Classifier, faces: 
     return figures.measure(classifier, test, faces.content)
 
 
-def measured(network: nn.Module, outcome: Outcome, training: Faces, mirrored: bool) -> dict[str, Any]:
+def measured(network: nn.Module, outcome: Outcome, training: Faces, recipe: Recipe) -> dict[str, Any]:
     return {
         "training_images": len(training),
         "parameters": sum(weight.numel() for weight in network.parameters()),
@@ -45,7 +53,7 @@ def measured(network: nn.Module, outcome: Outcome, training: Faces, mirrored: bo
         "chosen_epoch": outcome.chosen,
         "wall_seconds": round(outcome.seconds, 1),
         "temperature": round(outcome.temperature, 4),
-        "test_time_augmentation": MIRRORED if mirrored else "none",
+        "test_time_augmentation": augmentation(recipe.model.mirrored, recipe.model.tilted),
     }
 
 

@@ -20,16 +20,23 @@ from training.loop import divided
 from training.recipe import Recipe
 from training.temperature import calibrate
 
+MOST_TILTED = 45
 
-def ensemble(models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirrored: bool = False) -> Classifier:
+
+def ensemble(
+    models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirrored: bool = False, tilted: float = 0.0
+) -> Classifier:
     """Write ``out``: one network whose logits are the mean of those of the checkpoints ``models``.
 
     ``models`` are folders, or names of checkpoints that ship, trained on ``dataset``; ensembles among them count as
-    their members. With ``mirrored``, or where one of them does, all look at every image both ways round. Where all held
-    out the same images, one temperature is fitted on these (a mean of logits is less sure than its members). Accuracy
-    is measured anew, on what was held out and on the test part. Raises InputError where the checkpoints do not go
-    together, cannot be fused, were trained on other data, or ``out`` is there.
+    their members. With ``mirrored``, or where one of them does, all look at every image both ways round; with
+    ``tilted`` also turned by so many degrees to either side. Where all held out the same images, one temperature is
+    fitted on these (a mean of logits is less sure than its members). Accuracy is measured anew, on what was held out
+    and on the test part. Raises InputError where the checkpoints do not go together, cannot be fused, were trained on
+    other data, or ``out`` is there.
     """
+    if not 0 <= tilted <= MOST_TILTED:
+        raise InputError(f"--tilted {tilted:g} is no angle to look from; expected 0 to {MOST_TILTED} degrees.")
     if out.exists():
         raise InputError(f"{out} is already there; choose another --out, or remove it first.")
     given = [_opened(model, dataset) for model in models]
@@ -37,9 +44,11 @@ def ensemble(models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirr
     for other in given[1:]:
         _check_alike(first, other)
     parts = [part for classifier in given for part in _members(classifier, first.labels)]
-    mirrored = mirrored or any(classifier.card["network"].get("mirrored") for classifier in given)
+    made = [classifier.card["network"] for classifier in given]
+    tilted = max(tilted, *(float(network.get("tilted", 0)) for network in made))
+    mirrored = mirrored or tilted > 0 or any(network.get("mirrored") for network in made)
     whole = networks.fused(parts) if len(parts) > 1 else parts[0]
-    whole = networks.mirrored(whole) if mirrored else whole
+    whole = networks.mirrored(whole, tilted) if mirrored else whole
     recipes = [Recipe.model_validate(member["recipe"]) for one in given for member in _told_of(one)]
     recipe = recipes[0]
     faces, _ = gathered(recipe, [dataset], None)
@@ -55,7 +64,7 @@ def ensemble(models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirr
         reshape="nchw",
         fingerprint="",
         trained_on=frozenset[bytes]().union(*(classifier.trained_on for classifier in given)),
-        card=_card(given, whole, mirrored),
+        card=_card(given, whole, mirrored, tilted),
     )
     results = fused.card["figures"]
     results["temperature"] = round(temperature, 4)
@@ -123,17 +132,24 @@ def _told_of(classifier: Classifier) -> list[dict[str, Any]]:
     return classifier.card.get("members", [own])
 
 
-def _card(given: Sequence[Classifier], network: torch.nn.Module, mirrored: bool) -> dict[str, Any]:
+def _card(given: Sequence[Classifier], network: torch.nn.Module, mirrored: bool, tilted: float) -> dict[str, Any]:
     name, *others = [name for classifier in given for name in _names(classifier)]
     channels = given[0].preprocessing.channels
     return {
-        "network": {"name": name, "channels": channels, "members": 1, "mirrored": mirrored, "beside": others},
+        "network": {
+            "name": name,
+            "channels": channels,
+            "members": 1,
+            "mirrored": mirrored,
+            "tilted": tilted,
+            "beside": others,
+        },
         "members": [member for classifier in given for member in _told_of(classifier)],
         "data": given[0].card["data"],
         "figures": {
             "training_images": max(one.card["figures"]["training_images"] for one in given),
             "parameters": sum(weight.numel() for weight in network.parameters()),
-            "test_time_augmentation": card.MIRRORED if mirrored else "none",
+            "test_time_augmentation": card.augmentation(mirrored, tilted),
         },
     }
 

@@ -110,7 +110,7 @@ def _trained(
     right = figures.probabilities(classifier, validation.images).argmax(axis=1) == validation.classes
     classifier.card["figures"] = {
         "validation": figures.accuracy(right),
-        **card.measured(network, outcome, training, recipe.model.mirrored),
+        **card.measured(network, outcome, training, recipe),
     }
     return classifier, outcome, training
 

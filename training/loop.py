@@ -143,7 +143,7 @@ def _joined(
         members.append(cast(Pooled, network))
         outcomes.append(outcome)
     whole = fused(members) if len(members) > 1 else members[0]
-    whole = mirrored(whole) if recipe.model.mirrored else whole
+    whole = mirrored(whole, recipe.model.tilted) if recipe.model.mirrored else whole
     if len(members) == 1:
         return whole, outcomes[0]
     curves = pd.concat([outcome.curves.assign(member=index) for index, outcome in enumerate(outcomes)])
@@ -159,7 +159,7 @@ def recipes_of_members(recipe: Recipe) -> list[Recipe]:
     model, learn = recipe.model, recipe.learn
     if model.members == 1 and not model.beside and not model.mirrored:
         return [recipe]
-    alone = {"members": 1, "beside": (), "mirrored": False}
+    alone = {"members": 1, "beside": (), "mirrored": False, "tilted": 0.0}
     same = [
         recipe.model_copy(
             update={

@@ -30,7 +30,8 @@ class Network(Part):
     ships, of the same network, whose classes are kept by name; ``members`` such networks, each from its own
     seed, are trained and fused into one, and with them the networks of the recipes named in ``beside``, each trained as
     its recipe says, but on this one's data and at this one's size; ``mirrored`` makes the trained network look at every
-    image both ways round, which takes it twice as long; ``frozen`` is the share of the layers, from the input on, that
+    image both ways round, which takes it twice as long, and with ``tilted`` also that many degrees to either side (six
+    times); ``frozen`` is the share of the layers, from the input on, that
     stay as they are (1: all but the head); ``input_rate`` is the first layer's rate as a share of the head's, with a
     geometric fall between (1: one rate).
     """
@@ -42,6 +43,7 @@ class Network(Part):
     members: Annotated[int, Field(ge=1, le=32)] = 1
     beside: tuple[str, ...] = ()
     mirrored: bool = False
+    tilted: Annotated[float, Field(ge=0, le=45)] = 0.0
     frozen: Share = 0.0
     input_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
@@ -144,6 +146,8 @@ class Recipe(Part):
             raise ValueError(
                 f"learn.sizes = {list(self.learn.sizes)} must end with model.size, which is {self.model.size}"
             )
+        if self.model.tilted and not self.model.mirrored:
+            raise ValueError(f"model.tilted = {self.model.tilted:g} needs model.mirrored = true")
         return self
 
 

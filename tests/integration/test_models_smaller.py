@@ -65,6 +65,14 @@ def test_weights_that_are_used_twice_keep_their_gradients(pixels: np.ndarray, tm
     assert np.abs(ours - theirs).max() < 1e-4 * np.abs(ours).max()
 
 
+def test_a_network_that_tilts_its_input_is_exported(pixels: np.ndarray, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = catalogue.build("tiny", 3, mirrored=True, tilted=9).eval()
+    classifier = Classifier(network, NAMES, Preprocessing(48, 48, 1), name="tilted", cam_layer="features")
+    found = opened(tmp_path / "m.onnx", export_onnx(classifier, tmp_path / "m.onnx"))
+    assert np.abs(answers(found, pixels) - answers(classifier, pixels)).max() < 1e-5
+
+
 def test_colour_and_value_range_go_into_the_file(tmp_path: Path) -> None:
     torch.manual_seed(0)
     plain = Preprocessing(48, 48, 3, low=-1, high=1)

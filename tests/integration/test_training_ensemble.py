@@ -70,6 +70,12 @@ def test_one_checkpoint_can_look_both_ways_round(two: list[Path], tmp_path: Path
     whole = ensemble(two[:1], quarters(), tmp_path / "mirrored", mirrored=True)
     ways = [logits(checkpoints.load(two[0]), way) for way in (False, True)]
     np.testing.assert_allclose(logits(whole), np.mean(ways, axis=0), atol=5e-3)
+    assert "the mirror image, inside" in whole.card["figures"]["test_time_augmentation"]
+    tilted = ensemble(two[:1], quarters(), tmp_path / "tilted", tilted=9)
+    again = ensemble([tmp_path / "tilted"], quarters(), tmp_path / "again")
+    np.testing.assert_allclose(logits(again), logits(tilted), atol=5e-3)
+    assert again.card["network"]["tilted"] == 9
+    assert "turned by 9 degrees either way" in again.card["figures"]["test_time_augmentation"]
 
 
 def test_unlike_networks_go_together(two: list[Path], tmp_path: Path) -> None:
@@ -87,6 +93,8 @@ def test_what_does_not_go_together_is_refused(two: list[Path], tmp_path: Path) -
         assert not (tmp_path / "none").exists()
 
     refused("nobody is no checkpoint; give a checkpoint folder or the name of one that ships", "nobody")
+    with pytest.raises(InputError, match="--tilted 50 is no angle to look from; expected 0 to 45 degrees"):
+        ensemble(two, quarters(), tmp_path / "none", tilted=50)
     refused("was trained on other data than quarters; pass the same", *two, seed=1)
     refused("was trained on other data", *two, *catalogue.shipped())
     refused(r"is already there; choose another --out", *two, out="")

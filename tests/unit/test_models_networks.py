@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,7 +13,7 @@ from safetensors.torch import save_file
 from faces.errors import InputError
 from models import catalogue
 from models.camlayer import candidates, find_cam_layer
-from models.networks import fused, mirrored
+from models.networks import fused, members, mirrored, turned
 
 
 @pytest.mark.parametrize("name", catalogue.OWN)
@@ -106,6 +108,48 @@ def test_a_mirrored_network_answers_both_views_alike_and_maps_them_back() -> Non
         assert torch.allclose(network.features(images.flip(-1)), network.features(images).flip(-1), atol=1e-5)
     assert find_cam_layer(network, images) == ("features", "nchw")
     assert catalogue.build("tiny", 3, mirrored=True).state_dict().keys() == network.state_dict().keys()
+
+
+def test_turning_is_what_opencv_does() -> None:
+    image = torch.rand(1, 2, 21, 33)
+    turn = cv2.getRotationMatrix2D((16, 10), 9, 1)
+    expected = cv2.warpAffine(image[0].permute(1, 2, 0).numpy(), turn, (33, 21), borderMode=cv2.BORDER_REPLICATE)
+    found = turned(image, 9)[0].permute(1, 2, 0).numpy()
+    assert np.abs(found - expected)[3:-3, 3:-3].max() < 0.05  # OpenCV rounds places to 1/32 of a pixel
+    square = torch.rand(2, 1, 6, 6)
+    assert torch.allclose(turned(square, 90), square.rot90(1, (2, 3)), atol=1e-5)
+
+
+def test_a_tilted_network_answers_the_mean_of_six_views() -> None:
+    torch.manual_seed(0)
+    plain = catalogue.build("tiny", 3).eval()
+    network = mirrored(plain, tilted=9)
+    images = torch.rand(3, 1, 48, 48)
+    with torch.no_grad():
+        maps = []
+        for angle in (0, 9, -9):
+            view = turned(images, angle)
+            both = plain.features(view) + plain.features(view.flip(-1)).flip(-1)
+            maps.append(turned(both / 2, -angle))
+        expected = torch.stack(maps).mean(dim=0)
+        assert torch.allclose(network.features(images), expected, atol=1e-5)
+        assert torch.allclose(network(images), plain.classify(expected.mean(dim=(2, 3))), atol=1e-5)
+        assert torch.allclose(network(images[:1]), network(images)[:1], atol=1e-5)
+        assert torch.allclose(network(images.flip(-1)), network(images), atol=1e-5)
+    assert find_cam_layer(network, images) == ("features", "nchw")
+
+
+@pytest.mark.parametrize("names", [["tiny"], ["tiny", "separable", "tiny"]])
+@pytest.mark.parametrize("tilted", [None, 0.0, 9.0])
+def test_members_are_what_fused_joined(names: list[str], tilted: float | None) -> None:
+    torch.manual_seed(0)
+    parts = [catalogue.build(name, 3).eval() for name in names]
+    whole = fused(parts) if len(parts) > 1 else parts[0]
+    found = members(whole if tilted is None else mirrored(whole, tilted))
+    assert [one.features for one in found] == [one.features for one in parts]
+    images = torch.rand(2, 1, 48, 48)
+    with torch.no_grad():
+        assert torch.allclose(fused(found)(images), fused(parts)(images), atol=1e-5)
 
 
 def test_only_networks_with_a_pooled_linear_head_are_fused() -> None:
