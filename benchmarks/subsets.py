@@ -3,9 +3,8 @@
     python -m benchmarks.subsets [RUN ...]
 
 RUN is a finished audit of PublicTest whose stored probabilities are read; without one the shipped checkpoints are run
-anew. Where there are several, an ensemble of them all, the mean of their probabilities, is judged too. Of each image
-labelled with one of a task's classes, the likeliest of these is taken: the other classes' probabilities say nothing
-there. The bars stand for a system's own best figure, beaten; a network trained for the task may do better.
+anew. Where there are several runs, the mean of their probabilities is judged too. Of each image labelled with one of
+a task's classes, the likeliest of these is taken: the other classes' probabilities say nothing there. The bars stand for a system's own best figure, beaten; a network trained for the task may do better.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def main() -> int:
     for name, (label, given, classes) in found.items():
         print(name)
         results.append(missed(label, given, classes))
-    if len({(classes, label.tobytes()) for label, _, classes in found.values()}) == 1 < len(found):
+    if runs and len({(classes, label.tobytes()) for label, _, classes in found.values()}) == 1 < len(found):
         (label, _, classes), *_ = found.values()
         print(f"the {len(found)} together")
         results.append(missed(label, np.mean([given for _, given, _ in found.values()], axis=0), classes))
