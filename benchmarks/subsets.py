@@ -4,7 +4,8 @@
 
 RUN is a finished audit of PublicTest whose stored probabilities are read; without one the shipped checkpoints are run
 anew. Where there are several runs, the mean of their probabilities is judged too. Of each image labelled with one of
-a task's classes, the likeliest of these is taken: the other classes' probabilities say nothing there. The bars stand for a system's own best figure, beaten; a network trained for the task may do better.
+a task's classes, the likeliest of these is taken: the other classes' probabilities say nothing there. The bars stand
+for a system's own best figure, beaten; a network trained for the task may do better.
 """
 
 from __future__ import annotations
