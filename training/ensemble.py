@@ -17,10 +17,8 @@ from models.classifier import Classifier
 from training import card, figures
 from training.gather import gathered, wanted
 from training.loop import divided
-from training.recipe import Recipe
+from training.recipe import MOST_TILTED, Recipe
 from training.temperature import calibrate
-
-MOST_TILTED = 45
 
 
 def ensemble(
@@ -49,11 +47,12 @@ def ensemble(
     mirrored = mirrored or tilted > 0 or any(network.get("mirrored") for network in made)
     whole = networks.fused(parts) if len(parts) > 1 else parts[0]
     whole = networks.mirrored(whole, tilted) if mirrored else whole
-    recipes = [Recipe.model_validate(member["recipe"]) for one in given for member in _told_of(one)]
-    recipe = recipes[0]
+    trainings = [member for one in given for member in _told_of(one)]
+    recipe = Recipe.model_validate(trainings[0]["recipe"])
     faces, _ = gathered(recipe, [dataset], None)
     held_out = None
-    if all(_chosen_by(one) == _chosen_by(recipe) for one in recipes):
+    first_by, *others_by = [_held_out_by(member) for member in trainings]
+    if first_by is not None and all(by == first_by for by in others_by):
         _, held_out = divided(faces, recipe)
     temperature = calibrate(whole, out.name, first.preprocessing, held_out) if held_out else 1.0
     fused = replace(
@@ -99,8 +98,8 @@ def _check_alike(one: Classifier, other: Classifier) -> None:
         )
     if one.preprocessing != other.preprocessing:
         raise InputError(
-            f"{other.name} takes {other.preprocessing} and {one.name} {one.preprocessing}; the models of an ensemble "
-            "were expected to take the same input: leave one out."
+            f"{other.name} takes {other.preprocessing.as_input()} and {one.name} {one.preprocessing.as_input()}; the "
+            "models of an ensemble were expected to take the same input: leave one out."
         )
 
 
@@ -121,14 +120,18 @@ def _names(classifier: Classifier) -> list[str]:
     return [told["name"]] * told.get("members", 1) + list(told.get("beside", ()))
 
 
-def _chosen_by(recipe: Recipe) -> tuple[Any, ...]:
-    """What decides which images are held out."""
+def _held_out_by(member: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What decides which images a training held out; None where more does than its recipe and this data."""
+    learnt = member.get("data") or {}
+    if learnt.get("also") or learnt.get("corrections"):
+        return None
+    recipe = Recipe.model_validate(member["recipe"])
     return recipe.data.split, recipe.data.rename, recipe.data.validation
 
 
 def _told_of(classifier: Classifier) -> list[dict[str, Any]]:
     """What the card says of each of those networks' trainings."""
-    own = {field: classifier.card.get(field) for field in ("name", "fingerprint", "recipe", "figures")}
+    own = {field: classifier.card.get(field) for field in ("name", "fingerprint", "recipe", "data", "figures")}
     return classifier.card.get("members", [own])
 
 

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from faces.errors import InputError
 
 FOLDER = Path(__file__).parent / "recipes"
+MOST_TILTED = 45
+"""Degrees that images may be turned by at test time."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -43,7 +45,7 @@ class Network(Part):
     members: Annotated[int, Field(ge=1, le=32)] = 1
     beside: tuple[str, ...] = ()
     mirrored: bool = False
-    tilted: Annotated[float, Field(ge=0, le=45)] = 0.0
+    tilted: Annotated[float, Field(ge=0, le=MOST_TILTED)] = 0.0
     frozen: Share = 0.0
     input_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -84,6 +86,18 @@ def test_unlike_networks_go_together(two: list[Path], tmp_path: Path) -> None:
     assert whole.card["network"]["name"] == "tiny" and whole.card["network"]["beside"] == ["test_resnet"]
     expected = np.mean([logits(checkpoints.load(folder)) for folder in (two[0], other)], axis=0)
     np.testing.assert_allclose(logits(whole), expected, atol=2e-2)
+
+
+def test_nothing_is_judged_by_images_that_may_have_been_learnt(two: list[Path], tmp_path: Path) -> None:
+    """With corrected labels or more data, other images were held out than the recipe alone tells."""
+    card = json.loads((two[1] / "card.json").read_text())
+    for index, more in enumerate(({"corrections": {"file": "c.csv"}}, {"also": [{"name": "more.zip"}]})):
+        told = copytree(two[1], tmp_path / f"told-{index}") / "card.json"
+        told.write_text(json.dumps({**card, "data": {**card["data"], **more}}))
+        whole = ensemble([two[0], told.parent], quarters(), tmp_path / f"whole-{index}")
+        again = ensemble([tmp_path / f"whole-{index}"], quarters(), tmp_path / f"again-{index}")
+        for made in (whole, again):
+            assert "validation" not in made.card["figures"] and made.card["figures"]["temperature"] == 1
 
 
 def test_what_does_not_go_together_is_refused(two: list[Path], tmp_path: Path) -> None:
