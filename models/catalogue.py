@@ -13,7 +13,7 @@ from torch import nn
 
 from faces.errors import InputError
 from models import networks
-from models.statedict import in_order, read_weights, rename
+from models.statedict import grey, in_order, read_weights, rename
 
 OWN: dict[str, Callable[[int, int], networks.Pooled]] = {
     "compact": networks.compact,
@@ -24,6 +24,9 @@ OWN: dict[str, Callable[[int, int], networks.Pooled]] = {
 SHIPPED = Path(__file__).parent / "weights"
 COMPARED_AT = 96
 """Side of the images by which a network is compared with its pooled form."""
+ENLARGED = "@"
+"""Between a network's name and the side in pixels that it enlarges images to."""
+MOST_ENLARGED = 512
 TIMM_DOWNLOAD = "timm"
 """The value of ``pretrained`` that lets timm fetch the weights it publishes."""
 
@@ -51,7 +54,9 @@ def build(
     ``members`` above 1 makes one network of that many (see models.networks.fused), ``beside`` names unlike networks to
     fuse with it, and ``mirrored`` makes one that looks at every image both ways round, and ``tilted`` degrees to either
     side (see models.networks.mirrored): networks of ours, or timm's with a pooled linear head. ``size`` is the side of
-    the images, which timm's transformers must be built for.
+    the images, which timm's transformers must be built for. A name that ends in ``@SIDE`` (``resnet18@112``) is that
+    network looking at images enlarged to so many pixels a side, whatever they come in: what networks from ImageNet need
+    on small faces, and what lets them stand beside others in one ensemble.
 
     ``pretrained`` is a file (.safetensors, or .pt/.pth holding tensors alone) whose fitting tensors are taken, or
     ``"timm"`` for timm's own download. Raises InputError for a name nobody knows, with the nearest ones, and for a
@@ -61,6 +66,9 @@ def build(
         parts = [pooled(one, classes, channels, size) for one in (*[name] * members, *beside)]
         whole = networks.fused(parts) if len(parts) > 1 else parts[0]
         return networks.mirrored(whole, tilted) if mirrored else whole
+    if ENLARGED in name:
+        name, side = _name_and_side(name)
+        return networks.enlarged(pooled(name, classes, channels, side, pretrained), side)
     if name not in OWN:
         _known_to_timm(name)
         network = _from_timm(name, classes, channels, pretrained == TIMM_DOWNLOAD, size)
@@ -85,12 +93,15 @@ def pooled(
 
 def as_pooled(name: str, network: nn.Module, channels: int, size: int | None = None) -> networks.Pooled:
     """A network that was built as ``name`` in the form that can be fused or mirrored; raises as :func:`pooled`."""
+    if isinstance(network, networks.Pooled):
+        return network
     side = max(COMPARED_AT, size or 0)  # of one place alone a map would tell nothing
     found = None if _of_one_size(name) else networks.as_pooled(network, torch.rand(2, channels, side, side))
     if found is None:
         raise InputError(
-            f"The network {name!r} can be neither fused nor mirrored: a mean over places and one linear layer were "
-            f"expected at its end; name one of {', '.join(OWN)}, or timm's ResNets, DenseNets or EfficientNets."
+            f"The network {name!r} can be neither fused, mirrored nor enlarged: a mean over places and one linear "
+            f"layer were expected at its end; name one of {', '.join(OWN)}, or a ResNet, DenseNet or EfficientNet of "
+            "timm's."
         )
     return found
 
@@ -99,14 +110,15 @@ def take_weights(network: nn.Module, file: Path) -> int:
     """Copy every tensor of ``file`` whose name (prefixes aside) and shape fit; returns how many did.
 
     Where the names are others', as in the published ports of VGGFace, tensors are matched by order and shape, if three
-    of four can be. A head for other classes is left as it was drawn; pickled code is never run. Raises InputError where
-    the file cannot be read or less than half of the network's tensors are in it.
+    of four can be. Filters of colour images serve a network of grey ones, summed over the colours. A head for other
+    classes is left as it was drawn; pickled code is never run. Raises InputError where the file cannot be read or less
+    than half of the network's tensors are in it.
     """
     if not file.is_file():
         raise InputError(f"The pretrained weights {file} are not there; give the path of a .safetensors or .pt file.")
     own = network.state_dict()
     state = read_weights(file)
-    found = rename(state if isinstance(state, dict) else state.state_dict(), list(own))
+    found = grey(rename(state if isinstance(state, dict) else state.state_dict(), list(own)), own)
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
     if 2 * len(fitting) < len(own):
         ordered = in_order(found, own)
@@ -126,7 +138,7 @@ def shipped() -> dict[str, Path]:
 
 
 def listing() -> Iterator[str]:
-    """Lines for people: our networks, the shipped checkpoints with their figures, and how to reach timm's."""
+    """Lines for people: our networks, the shipped checkpoints with their figures, how to reach timm's and enlarge."""
     for name, builder in OWN.items():
         yield f"{name:<20} {(builder.__doc__ or '').strip()}"
     for name, folder in shipped().items():
@@ -135,6 +147,17 @@ def listing() -> Iterator[str]:
         figure = f"{test['accuracy']:.1%} on {test['n']} test images" if test.get("n") else "no test figures"
         yield f"{name:<20} A checkpoint, {len(card['classes'])} classes, {figure}: {folder}"
     yield f"{'timm names':<20} Any of timm's {len(names()) - len(OWN)} networks, such as resnet18 or mobilenetv2_100."
+    yield f"{'NAME@112':<20} A network that ends in a mean over places, looking at images enlarged to 112 pixels."
+
+
+def _name_and_side(name: str) -> tuple[str, int]:
+    inner, _, side = name.partition(ENLARGED)
+    if not side.isdecimal() or not 16 <= int(side) <= MOST_ENLARGED:
+        raise InputError(
+            f"The network {name!r} says {side!r} where the side of enlarged images was expected, 16 to "
+            f"{MOST_ENLARGED} pixels; write {inner}{ENLARGED}112, say."
+        )
+    return inner, int(side)
 
 
 def _known_to_timm(name: str) -> None:

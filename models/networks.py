@@ -156,6 +156,30 @@ def as_pooled(network: nn.Module, example: torch.Tensor) -> Pooled | None:
     return whole.train(training) if alike else None
 
 
+class Enlarged(nn.Module):
+    """Images (N, C, h, w) brought to ``side`` pixels either way, bilinear, before ``features`` see them."""
+
+    def __init__(self, features: nn.Module, side: int) -> None:
+        super().__init__()
+        self.features, self.side = features, side
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        size = (self.side, self.side)
+        return self.features(nn.functional.interpolate(x, size, mode="bilinear", align_corners=False))
+
+
+def enlarged(network: Pooled, side: int) -> Pooled:
+    """The same network looking at every image enlarged to ``side`` pixels."""
+    return _with_features(network, Enlarged(network.features, side))
+
+
+def _with_features(network: Pooled, features: nn.Module) -> Pooled:
+    """``network`` with other features, of as many channels, before its own head."""
+    whole = Pooled(features, network.classify.in_features, network.classify.out_features)
+    whole.dropout, whole.classify = network.dropout, network.classify
+    return whole.train(network.training)
+
+
 def turned(x: torch.Tensor, degrees: float) -> torch.Tensor:
     """Images or maps (N, C, h, w) turned about their middle, bilinear; what comes in at the edge repeats the edge."""
     height, width = x.shape[-2:]
@@ -195,10 +219,7 @@ class Mirrored(nn.Module):
 def mirrored(network: Pooled, tilted: float = 0.0) -> Pooled:
     """The same network looking at every image both ways round, and ``tilted`` degrees to either side; takes twice as
     long, or six times."""
-    features = Mirrored(network.features, tilted)
-    whole = Pooled(features, network.classify.in_features, network.classify.out_features)
-    whole.dropout, whole.classify = network.dropout, network.classify
-    return whole.train(network.training)
+    return _with_features(network, Mirrored(network.features, tilted))
 
 
 def residual_net(

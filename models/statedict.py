@@ -177,6 +177,19 @@ def in_order(state: State, own: State) -> State:
     return found
 
 
+def grey(state: State, own: State) -> State:
+    """The filters of a first layer for colour images summed over the colours, where ``own`` looks at grey ones.
+
+    A grey image, its one channel copied to three, gives the same numbers either way.
+    """
+    here = next((value for value in own.values() if value.ndim == 4), None)
+    if here is None or here.shape[1] != 1:
+        return state
+    colour = torch.Size((len(here), 3, *here.shape[2:]))
+    first = next((name for name, value in state.items() if value.shape == colour), None)
+    return state if first is None else {**state, first: state[first].sum(dim=1, keepdim=True)}
+
+
 def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
     if one.shape == other.shape:
         return True

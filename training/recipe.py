@@ -26,7 +26,8 @@ class Part(BaseModel):
 
 
 class Network(Part):
-    """``network`` is a catalogue name; ``size`` is the side in pixels, ``channels`` 1 (grey) or 3 (RGB).
+    """``network`` is a catalogue name, with ``@SIDE`` after it where it is to enlarge images to that side itself;
+    ``size`` is the side in pixels that they come in, ``channels`` 1 (grey) or 3 (RGB).
 
     ``pretrained`` is a weights file, ``"timm"`` for timm's download, or a checkpoint folder or the name of one that
     ships, of the same network, whose classes are kept by name; ``members`` such networks, each from its own

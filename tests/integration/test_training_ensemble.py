@@ -88,6 +88,15 @@ def test_unlike_networks_go_together(two: list[Path], tmp_path: Path) -> None:
     np.testing.assert_allclose(logits(whole), expected, atol=2e-2)
 
 
+def test_a_network_that_enlarges_goes_with_one_that_does_not(two: list[Path], tmp_path: Path) -> None:
+    other = trained(tmp_path / "other", network="test_efficientnet@64")
+    whole = ensemble([two[0], other], quarters(), tmp_path / "whole", tilted=9)
+    assert whole.card["network"]["beside"] == ["test_efficientnet@64"]
+    again = checkpoints.load(tmp_path / "whole")
+    np.testing.assert_allclose(logits(again), logits(whole), atol=1e-5)
+    assert len(catalogue.networks.members(again.network)) == 2
+
+
 def test_nothing_is_judged_by_images_that_may_have_been_learnt(two: list[Path], tmp_path: Path) -> None:
     """With corrected labels or more data, other images were held out than the recipe alone tells."""
     card = json.loads((two[1] / "card.json").read_text())
@@ -117,4 +126,4 @@ def test_what_does_not_go_together_is_refused(two: list[Path], tmp_path: Path) -
     small = trained(tmp_path / "small", size=32)
     refused("expected to take the same input", two[0], small)
     plain = trained(tmp_path / "plain", network="vit_tiny_patch16_224")
-    refused("'vit_tiny_patch16_224' can be neither fused nor mirrored", two[0], plain)
+    refused("'vit_tiny_patch16_224' can be neither fused, mirrored nor enlarged", two[0], plain)

@@ -154,8 +154,52 @@ def test_members_are_what_fused_joined(names: list[str], tilted: float | None) -
 
 def test_only_networks_with_a_pooled_linear_head_are_fused() -> None:
     assert catalogue.build("test_resnet", 3, members=2).classify.out_features == 3
-    with pytest.raises(InputError, match="'test_convnext' can be neither fused nor mirrored"):
+    with pytest.raises(InputError, match="'test_convnext' can be neither fused, mirrored nor enlarged"):
         catalogue.build("test_convnext", 3, members=2)
+
+
+@pytest.mark.parametrize("name", ["tiny", "test_efficientnet"])
+def test_an_enlarged_network_sees_the_images_at_that_side(name: str) -> None:
+    torch.manual_seed(0)
+    plain = catalogue.pooled(name, 3, 1).eval()
+    network = catalogue.build(f"{name}@96", 3, 1, size=48).eval()
+    network.features.features.load_state_dict(plain.features.state_dict())
+    network.classify.load_state_dict(plain.classify.state_dict())
+    images = torch.rand(2, 1, 48, 48)
+    large = [cv2.resize(image[0].numpy(), (96, 96), interpolation=cv2.INTER_LINEAR) for image in images]
+    with torch.no_grad():
+        expected = plain(torch.from_numpy(np.stack(large))[:, None])
+        assert torch.allclose(network(images), expected, atol=1e-4)
+    assert find_cam_layer(network, images)[1] == "nchw"
+    both = catalogue.build("tiny", 3, 1, size=48, mirrored=True, beside=[f"{name}@96"]).eval()
+    assert both(images).shape == (2, 3) and both.features(images).shape[2] % 6 == 0
+
+
+@pytest.mark.parametrize("side", ["", "large", "8", "1024", "96@96"])
+def test_a_side_that_is_none_is_told(side: str) -> None:
+    with pytest.raises(InputError, match=f"says '{side}' where the side of enlarged images was expected, 16 to 512"):
+        catalogue.build(f"resnet18@{side}", 3)
+
+
+def test_what_is_enlarged_must_be_known_and_pooled() -> None:
+    with pytest.raises(InputError, match=r"'resnet81' is neither ours nor timm's; did you mean resnet18"):
+        catalogue.build("resnet81@96", 3)
+    with pytest.raises(InputError, match="'test_convnext' can be neither fused, mirrored nor enlarged"):
+        catalogue.build("test_convnext@96", 3)
+
+
+def test_filters_of_colour_images_serve_grey_ones(tmp_path: Path) -> None:
+    """Under their own names and under others', as the published EfficientNet-Lite0 has them."""
+    torch.manual_seed(0)
+    colour = catalogue.build("test_efficientnet", 7, 3).eval()
+    images = torch.rand(2, 1, 64, 64)
+    state = colour.state_dict()
+    save_file(state, tmp_path / "own.safetensors")
+    save_file({f"t{place:03d}": value for place, value in enumerate(state.values())}, tmp_path / "other.safetensors")
+    for file in ("own", "other"):
+        grey = catalogue.build("test_efficientnet", 7, 1, str(tmp_path / f"{file}.safetensors")).eval()
+        with torch.no_grad():
+            assert torch.allclose(grey(images), colour(images.expand(-1, 3, -1, -1)), atol=1e-5)
 
 
 def test_transformers_are_built_for_the_size_of_the_images() -> None:
