@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from faces.errors import InputError
-from models.adapters import onnx_graph
+from models.adapters import onnx_graph, onnx_operators
 from models.classifier import Preprocessing
 from models.opened import Opened, Request
 from models.probe import example, sizes_taken
@@ -172,6 +172,7 @@ def _converted(
     from onnx import version_converter
     from onnx2torch import convert
 
+    onnx_operators.register()
     warnings.filterwarnings("ignore", "Using a non-tuple sequence", UserWarning, "onnx2torch")  # at every slice it runs
     trial = _trial(runtime, image, request)
     height, width = trial.shape[2:] if image.layout == "NCHW" else trial.shape[1:3]
@@ -187,6 +188,7 @@ def _converted(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 network = convert(reading()).eval()
+            onnx_operators.share_weights(network)
             if _agree(network, runtime, trial):
                 return network, None
             reasons.append("its conversion to torch gives other outputs")
