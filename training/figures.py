@@ -12,7 +12,7 @@ from torch import nn
 from models.classifier import Classifier
 from training.memory import Faces
 
-BATCH = 256
+BATCH = 32
 
 
 @torch.no_grad()
