@@ -18,7 +18,7 @@ SHIPPED = {
     "fer2013-quality": (25_000_000, 0.715),
 }
 """The most bytes that each may take, and the least of PublicTest that it gets right."""
-PARTLY = {"fer2013-quality": (4, 0.6961)}
+PARTLY = {"fer2013-quality": (12, 0.7023)}
 """Three networks and six views take minutes for all of PublicTest: every so manieth image, and what is right there.
 
 `python -m benchmarks.subsets` judges all of them."""

@@ -134,7 +134,7 @@ def test_members_are_fused_and_folds_repeated(tmp_path: Path) -> None:
 
 def test_networks_that_cannot_be_fused_are_refused_before_they_are_trained(tmp_path: Path) -> None:
     theirs = recipe().model_copy(update={"model": Network(network="vit_tiny_patch16_224", size=32, mirrored=True)})
-    with pytest.raises(InputError, match="'vit_tiny_patch16_224' can be neither fused nor mirrored"):
+    with pytest.raises(InputError, match="'vit_tiny_patch16_224' can be neither fused, mirrored nor enlarged"):
         train(theirs, quarters(), tmp_path / "model", progress=False)
 
 
@@ -161,7 +161,7 @@ def test_unlike_networks_are_trained_by_their_own_recipes_and_fused(tmp_path: Pa
         model = Network(network="tiny", beside=(str(tmp_path / name),))
         return recipe(epochs=1).model_copy(update={"model": model})
 
-    with pytest.raises(InputError, match="'test_convnext' can be neither fused nor mirrored"):
+    with pytest.raises(InputError, match="'test_convnext' can be neither fused, mirrored nor enlarged"):
         train(beside("wide.toml"), quarters(60, 0), tmp_path / "model", progress=False)
     classifier = train(beside("small.toml"), quarters(60, 0), tmp_path / "model", progress=False)
     assert classifier.card["network"]["beside"] == ["test_resnet"] and classifier.cam_layer == "features"

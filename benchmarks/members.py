@@ -1,0 +1,83 @@
+"""What each member of an ensemble and each number of views is worth: every choice of members, judged.
+
+    python -m benchmarks.members [MODEL]
+
+MODEL is a checkpoint of several networks trained on FER-2013 (default: fer2013-quality). For each choice of its members
+this prints the accuracy on the images that all of them held out and on PublicTest, and the mean -log of the label's
+probability on the former at the one temperature that suits them best, in nats. Members and views are to be chosen by
+what was held out; the figures of PublicTest are what that choice gives. Two views are the image both ways round, six
+are those and both turned by the checkpoint's angle to either side. A file keeps the mean of its members' biases alone,
+with which each is judged here; what each got with its own stands on its card.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from benchmarks._real import faces_folder
+from faces.readers import open_dataset
+from models import checkpoints, networks
+from models.classifier import Preprocessing
+from training.gather import gathered
+from training.loop import divided
+from training.memory import Faces, in_memory
+from training.recipe import Recipe
+from training.temperature import fitted
+
+BATCH = 32
+
+
+@torch.no_grad()
+def logits(network: networks.Pooled, preprocessing: Preprocessing, faces: Faces) -> np.ndarray:
+    """float32 (N, K)."""
+    network = network.eval().to(memory_format=torch.channels_last)
+    pixels = faces.images.permute(0, 2, 3, 1).numpy()
+    return np.concatenate(
+        [network(preprocessing.tensor(pixels[at : at + BATCH])).numpy() for at in range(0, len(pixels), BATCH)]
+    )
+
+
+def nats(given: np.ndarray, classes: np.ndarray) -> float:
+    """Mean -log of the label's probability under logits (N, K) over their best temperature."""
+    shifted = given - given.max(axis=1, keepdims=True)
+    said = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
+    scaled = shifted / fitted(said, classes)
+    return float(np.mean(np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(classes)), classes]))
+
+
+def main() -> int:
+    folder = checkpoints.named((sys.argv[1:] or ["fer2013-quality"])[0])
+    if folder is None:
+        sys.exit(f"{sys.argv[1]} is no checkpoint; give a checkpoint folder or the name of one that ships")
+    classifier = checkpoints.load(folder)
+    told = classifier.card.get("members", [classifier.card])
+    recipe = Recipe.model_validate(told[0]["recipe"])
+    data = open_dataset(faces_folder() / "archive.zip")
+    _, held_out = divided(gathered(recipe, [data], None)[0], recipe)
+    test = in_memory(data.select("test"), classifier.labels, classifier.preprocessing)
+    parts = networks.members(classifier.network)  # type: ignore[arg-type]
+    names = [member["name"] for member in told]
+    for angle in dict.fromkeys((0.0, float(classifier.card["network"].get("tilted", 0)))):
+        said = []
+        for part in parts:
+            network = networks.mirrored(part, angle)
+            said.append([logits(network, classifier.preprocessing, faces) for faces in (held_out, test)])
+        for count in range(1, len(parts) + 1):
+            for chosen in combinations(range(len(parts)), count):
+                held, tested = (np.mean([said[index][which] for index in chosen], axis=0) for which in (0, 1))
+                right = [(g.argmax(axis=1) == f.classes).mean() for g, f in ((held, held_out), (tested, test))]
+                print(
+                    f"{6 if angle else 2} views  {' + '.join(names[index] for index in chosen):<50} held out "
+                    f"{right[0]:.1%} of {len(held_out):,}, {nats(held, held_out.classes):.3f} nats; "
+                    f"PublicTest {right[1]:.1%}",
+                    flush=True,
+                )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
