@@ -16,37 +16,24 @@ import sys
 from itertools import combinations
 
 import numpy as np
-import torch
+from scipy.special import log_softmax, softmax
 
 from benchmarks._real import faces_folder
 from faces.readers import open_dataset
 from models import checkpoints, networks
-from models.classifier import Preprocessing
+from models.classifier import Classifier
+from training.figures import probabilities
 from training.gather import gathered
 from training.loop import divided
-from training.memory import Faces, in_memory
+from training.memory import in_memory
 from training.recipe import Recipe
 from training.temperature import fitted
 
-BATCH = 32
 
-
-@torch.no_grad()
-def logits(network: networks.Pooled, preprocessing: Preprocessing, faces: Faces) -> np.ndarray:
-    """float32 (N, K)."""
-    network = network.eval().to(memory_format=torch.channels_last)
-    pixels = faces.images.permute(0, 2, 3, 1).numpy()
-    return np.concatenate(
-        [network(preprocessing.tensor(pixels[at : at + BATCH])).numpy() for at in range(0, len(pixels), BATCH)]
-    )
-
-
-def nats(given: np.ndarray, classes: np.ndarray) -> float:
+def nats(logs: np.ndarray, classes: np.ndarray) -> float:
     """Mean -log of the label's probability under logits (N, K) over their best temperature."""
-    shifted = given - given.max(axis=1, keepdims=True)
-    said = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
-    scaled = shifted / fitted(said, classes)
-    return float(np.mean(np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(classes)), classes]))
+    scaled = log_softmax(logs / fitted(softmax(logs, axis=1), classes), axis=1)
+    return -float(np.mean(scaled[np.arange(len(classes)), classes]))
 
 
 def main() -> int:
@@ -64,8 +51,9 @@ def main() -> int:
     for angle in dict.fromkeys((0.0, float(classifier.card["network"].get("tilted", 0)))):
         said = []
         for part in parts:
-            network = networks.mirrored(part, angle)
-            said.append([logits(network, classifier.preprocessing, faces) for faces in (held_out, test)])
+            network = networks.mirrored(part, angle).eval()
+            judged = Classifier(network, classifier.labels, classifier.preprocessing)
+            said.append([np.log(probabilities(judged, faces.images)) for faces in (held_out, test)])
         for count in range(1, len(parts) + 1):
             for chosen in combinations(range(len(parts)), count):
                 held, tested = (np.mean([said[index][which] for index in chosen], axis=0) for which in (0, 1))
