@@ -19,7 +19,7 @@ from models.out_of_fold import FOLDER
 from training import card, figures
 from training.curves import write_curves, write_dynamics
 from training.gather import gathered, wanted
-from training.loop import Outcome, divided, run_members
+from training.loop import Outcome, check_networks, divided, run_members
 from training.memory import Faces
 from training.out_of_fold import write_out_of_fold
 from training.recipe import Recipe
@@ -53,6 +53,7 @@ def train(
         raise InputError(f"{out} is already there; choose another --out, or remove it first.")
     if folds is not None and folds < 2:
         raise InputError(f"{folds} folds cannot be made; pass --folds 2 or more.")
+    check_networks(recipe)
     datasets = [dataset, *also]
     everything, notes = gathered(recipe, datasets, labels)
     faces = wanted(everything, recipe)

@@ -110,16 +110,23 @@ def _strategy(devices: int) -> str:
     return "ddp_spawn" if torch.cuda.is_available() else "ddp_fork"
 
 
+def check_networks(recipe: Recipe) -> None:
+    """Raises InputError where a network that the recipe names cannot be built, begun, fused or calibrated as it says:
+    before any face is read, and before others are trained."""
+    own = recipes_of_members(recipe)
+    for told in own:
+        model, build = told.model, catalogue.build if own == [recipe] else catalogue.pooled
+        weights = None if checkpoints.named(model.pretrained) else model.pretrained
+        network = build(model.network, 2, model.channels, size=model.size, pretrained=weights)
+        if recipe.learn.calibrate:
+            head(network, model.network)
+
+
 def run_members(
     recipe: Recipe, preprocessing: Preprocessing, training: Faces, validation: Faces, work: Path, progress: bool
 ) -> tuple[nn.Module, Outcome]:
     """As :func:`run`; several members are each trained by their own recipe and fused, mirrored where wanted, and the
     whole is calibrated where wanted."""
-    if recipe.learn.calibrate:  # a network that cannot be is refused before it is trained
-        head(
-            catalogue.build(recipe.model.network, 2, recipe.model.channels, size=recipe.model.size),
-            recipe.model.network,
-        )
     whole, outcome = _joined(recipe, preprocessing, training, validation, work, progress)
     if recipe.learn.calibrate:
         temperature = calibrate(whole, recipe.model.network, preprocessing, validation)
@@ -133,8 +140,6 @@ def _joined(
     own = recipes_of_members(recipe)
     if own == [recipe]:
         return run(recipe, preprocessing, training, validation, work, progress)
-    for told in own:  # one that cannot be fused is refused before the others are trained
-        catalogue.pooled(told.model.network, 2, told.model.channels, told.model.size)
     members, outcomes = [], []
     for index, told in enumerate(own):
         folder = work if len(own) == 1 else work / f"member-{index}"

@@ -132,10 +132,19 @@ def test_members_are_fused_and_folds_repeated(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "model" / "curves.csv")["member"].tolist() == [0, 1]
 
 
-def test_networks_that_cannot_be_fused_are_refused_before_they_are_trained(tmp_path: Path) -> None:
-    theirs = recipe().model_copy(update={"model": Network(network="vit_tiny_patch16_224", size=32, mirrored=True)})
-    with pytest.raises(InputError, match="'vit_tiny_patch16_224' can be neither fused, mirrored nor enlarged"):
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"network": "vit_tiny_patch16_224", "size": 32, "mirrored": True}, "can be neither fused, mirrored nor enlarged"),
+        ({"network": "tinny"}, "'tinny' is neither ours nor timm's"),
+        ({"network": "tiny", "pretrained": "elsewhere.pth"}, "elsewhere.pth are not there"),
+    ],
+)
+def test_networks_are_refused_before_anything_is_read_or_written(tmp_path: Path, model: dict, said: str) -> None:
+    theirs = recipe().model_copy(update={"model": Network(**model)})
+    with pytest.raises(InputError, match=said):
         train(theirs, quarters(), tmp_path / "model", progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_devices_share_every_batch(tmp_path: Path) -> None:
