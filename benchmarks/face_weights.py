@@ -113,7 +113,7 @@ def main() -> int:
     expected = plain([(kernel, shift), *others], grey.expand(-1, 3, -1, -1) - MEANS.reshape(1, 3, 1, 1))
     away = float((found - expected).norm() / expected.norm())
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, out)
-    print(f"{out}: features of {len(grey)} images {away:.1%} away from the original's (what it pads with is another grey)")
+    print(f"{out}: features of {len(grey)} images {away:.1%} away from the original's, which pads with another grey")
     return 0
 
 

@@ -1,13 +1,14 @@
 """What each member of an ensemble and each number of views is worth: every choice of members, judged.
 
-    python -m benchmarks.members [MODEL]
+    python -m benchmarks.members [MODEL...]
 
-MODEL is a checkpoint of several networks trained on FER-2013 (default: fer2013-quality). For each choice of its members
-this prints the accuracy on the images that all of them held out and on PublicTest, and the mean -log of the label's
-probability on the former at the one temperature that suits them best, in nats. Members and views are to be chosen by
-what was held out; the figures of PublicTest are what that choice gives. Two views are the image both ways round, six
-are those and both turned by the checkpoint's angle to either side. A file keeps the mean of its members' biases alone,
-with which each is judged here; what each got with its own stands on its card.
+Each MODEL is a checkpoint of one network or several, trained on FER-2013 with the same images held out (default:
+fer2013-quality). For each choice of their members this prints the accuracy on the images that all of them held out and
+on PublicTest, and the mean -log of the label's probability on the former at the one temperature that suits them best,
+in nats. Members and views are to be chosen by what was held out; the figures of PublicTest are what that choice gives.
+Two views are the image both ways round, six are those and both turned by the first checkpoint's angle to either side. A
+file keeps the mean of its members' biases alone, with which each is judged here; what each got with its own stands on
+its card.
 """
 
 from __future__ import annotations
@@ -37,16 +38,19 @@ def nats(logs: np.ndarray, classes: np.ndarray) -> float:
 
 
 def main() -> int:
-    folder = checkpoints.named((sys.argv[1:] or ["fer2013-quality"])[0])
-    if folder is None:
-        sys.exit(f"{sys.argv[1]} is no checkpoint; give a checkpoint folder or the name of one that ships")
-    classifier = checkpoints.load(folder)
-    told = classifier.card.get("members", [classifier.card])
+    given = sys.argv[1:] or ["fer2013-quality"]
+    folders = {name: checkpoints.named(name) for name in given}
+    for name, folder in folders.items():
+        if folder is None:
+            sys.exit(f"{name} is no checkpoint; give a checkpoint folder or the name of one that ships")
+    classifiers = [checkpoints.load(folder) for folder in folders.values() if folder]
+    classifier = classifiers[0]
+    told = [member for one in classifiers for member in one.card.get("members", [one.card])]
     recipe = Recipe.model_validate(told[0]["recipe"])
     data = open_dataset(faces_folder() / "archive.zip")
     _, held_out = divided(gathered(recipe, [data], None)[0], recipe)
     test = in_memory(data.select("test"), classifier.labels, classifier.preprocessing)
-    parts = networks.members(classifier.network)  # type: ignore[arg-type]
+    parts = [part for one in classifiers for part in networks.members(one.network)]  # type: ignore[arg-type]
     names = [member["name"] for member in told]
     for angle in dict.fromkeys((0.0, float(classifier.card["network"].get("tilted", 0)))):
         said = []

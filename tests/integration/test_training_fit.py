@@ -135,7 +135,10 @@ def test_members_are_fused_and_folds_repeated(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ({"network": "vit_tiny_patch16_224", "size": 32, "mirrored": True}, "can be neither fused, mirrored nor enlarged"),
+        (
+            {"network": "vit_tiny_patch16_224", "size": 32, "mirrored": True},
+            "can be neither fused, mirrored nor enlarged",
+        ),
         ({"network": "tinny"}, "'tinny' is neither ours nor timm's"),
         ({"network": "tiny", "pretrained": "elsewhere.pth"}, "elsewhere.pth are not there"),
     ],

@@ -50,7 +50,7 @@ def test_unfolded_weights_answer_as_the_folded_ones(tmp_path: Path, kind: str) -
     measured, unseen = torch.randn(2, 8, 1, 64, 64, generator=torch.Generator().manual_seed(1))
     network = unfolded(folded, measured)
     expected = plain(folded, unseen)
-    assert 0.1 < float(expected.std()) and 0 < float((expected > 0).float().mean())
+    assert float(expected.std()) > 0.1 and float((expected > 0).float().mean()) > 0
     torch.testing.assert_close(network(unseen), expected, rtol=1e-3, atol=1e-3)
-    # the statistics are those of the images: a first step of training, which takes its batch's, begins at the same place
+    # the statistics are those of the images: a first step of training, which takes its batch's, begins there too
     torch.testing.assert_close(network.train()(measured), plain(folded, measured), rtol=1e-3, atol=1e-3)
