@@ -16,6 +16,7 @@ from faces.errors import InputError
 
 if TYPE_CHECKING:
     from audit.review.service import ReviewService
+    from faces.emotions import LabelSet
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """What the system says of a disk rather than of a file."""
@@ -46,6 +47,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="An audit run fol
 Classes = Annotated[
     str | None, typer.Option(metavar="a,b,..", help="The model's classes, in the order of its outputs.")
 ]
+NumberNames = Annotated[str | None, typer.Option(metavar="a,b,..", help="Names of labels that are numbers, in order.")]
 Numbers = Annotated[
     str | None, typer.Option(metavar="a,b,..", help="Names of labels that are numbers, in order (default: --classes).")
 ]
@@ -58,6 +60,13 @@ Pickle = Annotated[
 
 def say(value: dict) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def label_set(text: str | None) -> LabelSet | None:
+    """Classes in the order that a person gave them."""
+    from faces.emotions import LabelSet
+
+    return None if text is None else LabelSet.parse(text)
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -121,10 +130,9 @@ def inspect(
 ) -> None:
     """Look at the data alone: composition, unreadable files, duplicates, leakage, representation."""
     from audit.data_audit import inspect_path
-    from faces.emotions import LabelSet
     from reports.terminal import print_inspection
 
-    order = None if classes is None else LabelSet.parse(classes)
+    order = label_set(classes)
     found = inspect_path(data, metadata, label, names(attributes), order)
     say(found.json()) if as_json else print_inspection(found)
 
@@ -150,10 +158,10 @@ def train(
     also: Annotated[
         list[str] | None, typer.Option(metavar="DATA", help="More faces to learn from; repeatable.")
     ] = None,
+    metadata: Metadata = None,
+    label: Label = None,
     search: Annotated[int | None, typer.Option(metavar="N", help="Try N variants of the recipe first.")] = None,
-    label_names: Annotated[
-        str | None, typer.Option(metavar="a,b,..", help="Names of labels that are numbers, in order.")
-    ] = None,
+    label_names: NumberNames = None,
     devices: Annotated[int | None, typer.Option(metavar="N", help="GPUs that share every batch.")] = None,
     precision: Annotated[
         str | None, typer.Option(metavar="NAME", help="32-true, bf16-mixed or 16-mixed (default: the recipe's).")
@@ -161,20 +169,20 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
 ) -> None:
     """Train a classifier by a recipe and write a checkpoint folder."""
-    from faces.emotions import LabelSet
     from faces.readers import open_dataset
     from training.fit import train as fit
     from training.recipe import load_recipe
     from training.search import search as search_recipe
 
-    numbers = None if label_names is None else LabelSet.parse(label_names)
+    numbers = label_set(label_names)
     switches = {name: value for name, value in (("devices", devices), ("precision", precision)) if value is not None}
     plan = load_recipe(recipe).told(switches)
-    faces, *more = (open_dataset(one, numbers=numbers) for one in (data, *(also or ())))
+    faces = open_dataset(data, metadata, label, numbers=numbers)
+    more = [open_dataset(one, numbers=numbers) for one in also or ()]
     if search is None:
         fit(plan, faces, out, labels=labels, folds=folds, resume=resume, also=more)
     else:
-        search_recipe(plan, faces, out, search, labels=labels, resume=resume, also=more)
+        search_recipe(plan, faces, out, search, labels=labels, folds=folds, resume=resume, also=more)
 
 
 @app.command()
@@ -188,13 +196,16 @@ def ensemble(
     tilted: Annotated[
         float, typer.Option(metavar="DEGREES", help="Also turned so far to either side, both ways round.")
     ] = 0.0,
+    label: Label = None,
+    label_names: NumberNames = None,
 ) -> None:
     """Make one checkpoint of several, which answers with the mean of their logits, and measure it anew."""
     from faces.readers import open_dataset
     from training.ensemble import ensemble as fuse
     from training.ensemble import told
 
-    print(told(fuse(models, open_dataset(data), out, mirrored, tilted)))
+    numbers = label_set(label_names)
+    print(told(fuse(models, open_dataset(data, label=label, numbers=numbers), out, mirrored, tilted)))
 
 
 @app.command()
@@ -283,9 +294,8 @@ def audit(
         raise InputError(f"{context.args[0]!r} is one word too many; only DATA stands without an option: leave it out.")
     mix = None if label_mix is None else read_label_mix(label_mix)
     references = read_references(reference or ()) or None
-    from faces.emotions import LabelSet
 
-    order = None if classes is None else LabelSet.parse(classes)
+    order = label_set(classes)
     if predictions is not None:
         from audit.predictions import audit_predictions
 
@@ -294,7 +304,7 @@ def audit(
         if unused := [name for name, value in given.items() if value]:
             raise InputError(f"{unused[0]} means nothing to a table of predictions; leave it out.")
 
-        numbers = order if label_names is None else LabelSet.parse(label_names)
+        numbers = label_set(label_names) or order
         run = audit_predictions(
             predictions, out, numbers, names(attributes), label_mix=mix, references=references, min_group=min_group,
             crossed=intersections, label=label,
@@ -311,7 +321,7 @@ def audit(
     from models.load import load_classifier, load_member
     from models.mirrored import mirrored_view
 
-    numbers = None if label_names is None else LabelSet.parse(label_names)
+    numbers = label_set(label_names)
     dataset = open_dataset(data, metadata, label, order, numbers).select(split, limit)
     for note in dataset.notes:
         print(note)
@@ -356,6 +366,7 @@ def report(
         str | None, typer.Option(metavar="MODEL", help="The run's model: adds maps that need only its answers.")
     ] = None,
     reviews: Reviews = None,
+    allow_pickle: Pickle = False,
 ) -> None:
     """Write a run up: report.html, report.pdf, report.json and model_card.md."""
     from audit.run import AuditRun
@@ -363,8 +374,9 @@ def report(
 
     opened = AuditRun.open(run)
     for path in write_report(
-        opened, out, faces=faces, data=data, favourable=favourable, reviews=reviews, remedies=remedies, model=model
-    ):
+        opened, out, faces=faces, data=data, favourable=favourable, reviews=reviews, remedies=remedies, model=model,
+        allow_pickle=allow_pickle,
+    ):  # fmt: skip
         print(path)
 
 
@@ -377,12 +389,16 @@ def serve(
     model: MovedModel = None,
     reviews: Reviews = None,
     overlap: Annotated[int, typer.Option(metavar="N", min=1, help="Reviewers each picture shall have.")] = 1,
+    allow_pickle: Pickle = False,
 ) -> None:
     """Serve the dashboard of one run or several."""
     from audit.run import AuditRun
     from dashboard.app import serve as serve_pages
 
-    serve_pages([AuditRun.open(run) for run in runs], host, port, reviews, data, model=model, overlap=overlap)
+    serve_pages(
+        [AuditRun.open(run) for run in runs], host, port, reviews, data,
+        model=model, overlap=overlap, allow_pickle=allow_pickle,
+    )  # fmt: skip
 
 
 @app.command()

@@ -15,6 +15,7 @@ from audit.fairness import MIN_GROUP
 from audit.family import ALPHA
 from audit.intervals import LEVEL, Interval, holm, ratio, wilson
 from audit.jsonsafe import plain, records
+from audit.leaderboard import told_apart
 from audit.run import SCHEMA_VERSION, AuditRun
 from audit.sentences import of_group, percent, whole
 from audit.standardise import label_mix, standardised_accuracy
@@ -93,8 +94,9 @@ def compare(run_a: AuditRun, run_b: AuditRun) -> Comparison:
     )
     references = run_a.result("fairness")["references"]
     groups, gaps = _groups(coded[0], coded[1], attributes, references)
+    name_a, name_b = told_apart((run_a, run_b))
     return Comparison(
-        run_a.name, run_b.name, classes, joined, paired(*right), per_class, groups, gaps,
+        name_a, name_b, classes, joined, paired(*right), per_class, groups, gaps,
         coded[0].counts().confusion, coded[1].counts().confusion, left_out,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from faces.detect import MOST_FACES, Face, crop_face, find_faces, whole
 from faces.errors import InputError, UnreadableImage
 from faces.fetch import fetch_image, is_url
 from faces.pixels import decode
+from faces.places import place
 from models.classifier import Classifier
 
 METHOD, BLACK_BOX_METHOD = "gradcam", "occlusion"
@@ -77,7 +78,7 @@ def _check_out(image_or_url: str | Path, out: Path) -> None:
     if is_url(str(image_or_url)):
         return
     with contextlib.suppress(OSError):  # one of them is not there
-        if out.samefile(Path(image_or_url).expanduser()):
+        if out.samefile(place(image_or_url)):
             raise InputError(
                 f"{out} is the picture itself and would be lost; another file was expected: name one with --out."
             )
@@ -105,7 +106,7 @@ def read_picture(image_or_url: str | Path) -> np.ndarray:
     """uint8 (H, W, 1 or 3 RGB). Raises InputError with the reason where there is no readable picture."""
     text = str(image_or_url)
     try:
-        data = fetch_image(text) if is_url(text) else Path(text).expanduser().read_bytes()
+        data = fetch_image(text) if is_url(text) else place(text).read_bytes()
         return decode(data)
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{text} is not a file; the path or the http(s) address of a picture was expected.") from None

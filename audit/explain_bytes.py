@@ -56,7 +56,9 @@ class Tried:
     picture: bytes
 
 
-def explain_bytes(run: Path, data: bytes, kind: str = FOUND, model: str | None = None) -> Tried:
+def explain_bytes(
+    run: Path, data: bytes, kind: str = FOUND, model: str | None = None, allow_pickle: bool = False
+) -> Tried:
     """Explain the faces of an encoded picture with the classifier of the run in the folder ``run``.
 
     No face gives no faces. Raises InputError where the picture cannot be read or the model is not there.
@@ -64,7 +66,7 @@ def explain_bytes(run: Path, data: bytes, kind: str = FOUND, model: str | None =
     from audit.explain import explain_faces
     from audit.saliency.of_run import run_classifier
 
-    classifier = run_classifier(run, model)
+    classifier = run_classifier(run, model, allow_pickle)
     try:
         image = decode(data)
     except UnreadableImage as reason:

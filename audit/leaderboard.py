@@ -126,14 +126,14 @@ def leaderboard(runs: Sequence[Path | str], names: Sequence[str] | None = None) 
     if not runs:
         raise InputError("No runs were given; pass the folders that `facevalue audit` wrote.")
     opened = [AuditRun.open(run) for run in runs]
-    called = list(names or _names(opened))
+    called = list(names or told_apart(opened))
     table = pd.DataFrame([asdict(entry(run, name)) for run, name in zip(opened, called, strict=True)])
     whole = ("parameters", "published_system")
     table = table.astype({**dict.fromkeys(whole, "Int64"), **dict.fromkeys(("accuracy", "low", "high"), "float64")})
     return table.sort_values(["classes", "accuracy"], ascending=[True, False]).reset_index(drop=True)
 
 
-def _names(runs: Sequence[AuditRun]) -> list[str]:
+def told_apart(runs: Sequence[AuditRun]) -> list[str]:
     """The runs' folders; where two have one name, with the folder they lie in."""
     names = [run.name for run in runs]
     return [
@@ -237,8 +237,11 @@ def _worst_group(run: AuditRun) -> dict[str, Any]:
 
 
 def _megabytes(model: dict[str, Any], run: Path) -> float | None:
-    """Size of the weights file, where the model is still in its place."""
-    relative = model.get("relative_path")
+    """Size of the weights file, where the model is still in its place; code that makes a network has none."""
+    spec, relative = str(model.get("card", {}).get("spec") or ""), model.get("relative_path")
+    if spec.startswith("factory:"):
+        weights = Path(spec.partition("@")[2])
+        return weights.stat().st_size / 1e6 if weights.is_file() else None
     places = [Path(place) for place in (model.get("path"), relative and run / relative) if place]
     for place in places:
         file = place / "weights.safetensors" if place.is_dir() else place

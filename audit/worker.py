@@ -50,12 +50,14 @@ class Worker:
         target: str,
         data: Path | None = None,
         model: str | None = None,
+        allow_pickle: bool = False,
     ) -> np.ndarray:
         """Raw map float32 (h, w) of one sample of the run in the folder ``run``; see audit.saliency.of_run.
 
         Raises InputError, also where this took too long; Busy where too many requests wait.
         """
-        found: np.ndarray = self.ask("audit.saliency.of_run", "answer", run, sample_id, method, target, data, model)
+        arguments = run, sample_id, method, target, data, model, allow_pickle
+        found: np.ndarray = self.ask("audit.saliency.of_run", "answer", *arguments)
         return found
 
     def ask(self, module: str, function: str, *arguments: Any) -> Any:

@@ -41,12 +41,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             start = time.perf_counter()
             model = train(small(recipe, options.minutes, 48, weights), dataset, Path(scratch) / "model", progress=False)
-            print(line(name, model.card["figures"], time.perf_counter() - start), flush=True)
+            print(line(name, model.card["figures"], model.labels.names, time.perf_counter() - start), flush=True)
 
 
-def line(name: str, figures: dict[str, Any], seconds: float) -> str:
+def line(name: str, figures: dict[str, Any], classes: tuple[str, ...], seconds: float) -> str:
     """One network's line of the table."""
-    test, claim = figures["test"], published(name, ())
+    test, claim = figures["test"], published(name, classes)
     told = "" if claim is None else f"{claim.accuracy:.1%}{f' of {claim.images}' if claim.images else ''}"
     return (
         f"{name:<34}{figures['parameters']:>12,}{figures['epochs']:>8}{seconds:>9.0f}{test['accuracy']:>10.1%}  "

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from itertools import combinations
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -37,6 +38,16 @@ def nats(logs: np.ndarray, classes: np.ndarray) -> float:
     return -float(np.mean(scaled[np.arange(len(classes)), classes]))
 
 
+def _trainings(classifier: Classifier) -> list[dict[str, Any]]:
+    """What the card says of the training of each of its networks; members of one recipe share it."""
+    own, inside = classifier.card.get("members", [classifier.card]), len(_parts(classifier))
+    return own if len(own) == inside else own * inside
+
+
+def _parts(classifier: Classifier) -> list[networks.Pooled]:
+    return networks.members(cast(networks.Pooled, classifier.network))
+
+
 def main() -> int:
     given = sys.argv[1:] or ["fer2013-quality"]
     folders = {name: checkpoints.named(name) for name in given}
@@ -45,12 +56,12 @@ def main() -> int:
             sys.exit(f"{name} is no checkpoint; give a checkpoint folder or the name of one that ships")
     classifiers = [checkpoints.load(folder) for folder in folders.values() if folder]
     classifier = classifiers[0]
-    told = [member for one in classifiers for member in one.card.get("members", [one.card])]
+    told = [member for one in classifiers for member in _trainings(one)]
     recipe = Recipe.model_validate(told[0]["recipe"])
     data = open_dataset(faces_folder() / "archive.zip")
     _, held_out = divided(gathered(recipe, [data], None)[0], recipe)
     test = in_memory(data.select("test"), classifier.labels, classifier.preprocessing)
-    parts = [part for one in classifiers for part in networks.members(one.network)]  # type: ignore[arg-type]
+    parts = [part for one in classifiers for part in _parts(one)]
     names = [member["name"] for member in told]
     for angle in dict.fromkeys((0.0, float(classifier.card["network"].get("tilted", 0)))):
         said = []

@@ -40,13 +40,15 @@ def create_app(
     data: Path | None = None,
     model: str | None = None,
     overlap: int = 1,
+    allow_pickle: bool = False,
 ) -> Dash:
     """The app over some runs, the first by default. ``reviews`` is a database URL (None: reviews.sqlite in each run).
 
     ``data`` and ``model`` are where the images and the model are now, if they moved; ``overlap`` how many reviewers
-    each picture shall have. Raises InputError where there is no run, or ``data`` is not there.
+    each picture shall have; ``allow_pickle`` whether a model file may run code as it loads. Raises InputError where
+    there is no run, or ``data`` is not there.
     """
-    site = Site.of(runs, reviews, data, model, overlap)
+    site = Site.of(runs, reviews, data, model, overlap, allow_pickle)
     app = Dash(
         "dashboard",
         assets_folder=str(Path(__file__).parent / "assets"),
@@ -206,13 +208,14 @@ def serve(
     token: str | None = None,
     model: str | None = None,
     overlap: int = 1,
+    allow_pickle: bool = False,
 ) -> None:
     """Serve the pages until interrupted.
 
     On an address other machines can reach every request needs an access token; the printed address carries it.
     Raises InputError where the port is taken.
     """
-    app = create_app(runs, reviews, data, model, overlap)
+    app = create_app(runs, reviews, data, model, overlap, allow_pickle)
     if not access.is_loopback(host):
         token = token or access.new_token()
     names = access.LOCAL_NAMES | {access.host_name(host)}

@@ -77,7 +77,8 @@ def _computed(site: Site, served: Served, method: str, target: str, sample_id: s
     if key not in kept:
         if reason := unavailable(served):
             raise InputError(reason)
-        kept[key] = site.worker.saliency(served.run.folder, sample_id, method, target, served.data, served.model)
+        place = served.data, served.model, served.allow_pickle
+        kept[key] = site.worker.saliency(served.run.folder, sample_id, method, target, *place)
         while len(kept) > KEPT:
             kept.popitem(last=False)
     return kept[key]

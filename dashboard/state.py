@@ -35,7 +35,8 @@ class Served:
     """One run under the name it has in addresses.
 
     ``data`` and ``model`` are where its images and its model are now, if they moved; ``reviews`` the database of
-    decisions (None: beside the run); ``overlap`` how many reviewers each picture shall have.
+    decisions (None: beside the run); ``overlap`` how many reviewers each picture shall have; ``allow_pickle`` whether
+    the model file may run code as it loads.
     """
 
     slug: str
@@ -44,6 +45,7 @@ class Served:
     reviews: str | None = None
     model: str | None = None
     overlap: int = 1
+    allow_pickle: bool = False
 
     @cached_property
     def samples(self) -> Samples:
@@ -128,6 +130,7 @@ class Site:
         data: Path | None = None,
         model: str | None = None,
         overlap: int = 1,
+        allow_pickle: bool = False,
     ) -> Site:
         """Name each run by its folder; equal names are numbered. The other arguments are as in Served.
 
@@ -142,7 +145,7 @@ class Site:
             taken = sum(slug == base or slug.startswith(f"{base}~") for slug in slugs)
             slugs.append(f"{base}~{taken + 1}" if taken else base)
         named = zip(slugs, runs, strict=True)
-        return cls(tuple(Served(slug, run, data, reviews, model, overlap) for slug, run in named))
+        return cls(tuple(Served(slug, run, data, reviews, model, overlap, allow_pickle) for slug, run in named))
 
     def find(self, slug: str | None) -> Served | None:
         """The run of that name; the first where none is named; None where there is no such run."""

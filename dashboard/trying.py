@@ -37,7 +37,7 @@ LARGEST_BODY = MOST_BYTES + 1024 * 1024
 
 def tried(site: Site, served: Served, data: bytes, kind: str) -> bytes:
     """The answer about one encoded picture. Raises InputError where it cannot be read, or the model not be had."""
-    arguments = served.run.folder, data, kind, served.model
+    arguments = served.run.folder, data, kind, served.model, served.allow_pickle
     found: Tried = site.worker.ask("audit.explain_bytes", "explain_bytes", *arguments)
     return packed(found)
 

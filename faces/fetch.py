@@ -16,7 +16,7 @@ import string
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
@@ -101,15 +101,12 @@ def _as_text(location: str) -> str:
 def _public_addresses(url: str, parts: SplitResult, deadline: float, resolve: Resolve) -> list[str]:
     """The addresses of the host, after all of them were found public."""
     host, port = str(parts.hostname), _port(parts)
-    worker = ThreadPoolExecutor(1)
     try:
-        found = worker.submit(resolve, host, port).result(timeout=max(0.0, deadline - time.monotonic()))
+        found = _answer_of(resolve, host, port).result(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:
         raise InputError(f"The name {host!r} of {url} was not resolved within {SECONDS:g} s; try again.") from None
     except (OSError, UnicodeError) as error:
         raise InputError(f"The name {host!r} of {url} is not known ({error}); check the address.") from None
-    finally:
-        worker.shutdown(wait=False)
     inside = [address for address in found if not is_public(address)]
     if inside or not found:
         raise InputError(
@@ -117,6 +114,20 @@ def _public_addresses(url: str, parts: SplitResult, deadline: float, resolve: Re
             "fetched from this machine or its network: save the picture and give the file."
         )
     return found
+
+
+def _answer_of(resolve: Resolve, host: str, port: int) -> Future[list[str]]:
+    """What ``resolve`` will say, of a thread that the end of the process does not wait for."""
+    answer: Future[list[str]] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(resolve(host, port))
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True, name=f"resolve {host}").start()
+    return answer
 
 
 def is_public(address: str) -> bool:

@@ -89,13 +89,28 @@ def _check_header(data: bytes) -> str | None:
     else:
         picture = _pillow(data)
         (width, height), kind = picture.size, picture.format
-        if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        if data[:2] == b"\xff\xd8" and not _jpeg_ends(data):
             raise UnreadableImage("truncated JPEG: its end is missing")
     if width < 1 or height < 1:
         raise UnreadableImage(f"an image of {width}x{height} pixels")
     if width * height > MAX_PIXELS:
         raise UnreadableImage(f"too large: {width}x{height} pixels, at most {MAX_PIXELS:,} are read")
     return kind
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether an end follows a JPEG's first scan; phones append videos behind it, and thumbnails before have their own.
+
+    Segments are stepped over by their lengths (ITU T.81, B.1.1).
+    """
+    at = 2
+    while 0 <= (at := data.find(b"\xff", at)) < len(data) - 3:
+        marker = data[at + 1]
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", at) > 0
+        alone = marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9
+        at += 1 if alone else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False
 
 
 def _pillow(data: bytes) -> Image.Image:

@@ -175,7 +175,8 @@ def _labels(path: Path, values: pd.Series, classes: LabelSet | None) -> tuple[li
     if classes is None:
         raise InputError(
             f"The column {values.name!r} of {path} holds numbers ({values.min():g} to {values.max():g}), whose order "
-            "is not known; names were expected: name the numbers in order with --classes a,b,.., or write names."
+            "is not known; names were expected: name the numbers in order with --label-names a,b,.. (inspect: "
+            "--classes), or write names."
         )
     return named(f"The column {values.name!r} of {path}", values, classes)
 

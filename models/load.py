@@ -12,6 +12,7 @@ from torch import nn
 
 from faces.emotions import LabelSet
 from faces.errors import InputError
+from faces.places import place
 from models import catalogue, checkpoints, probe
 from models.camlayer import named_layer
 from models.classifier import Classifier, Preprocessing
@@ -52,7 +53,7 @@ def load_member(
     spec: str, classes: str | None = None, input: str | None = None, allow_pickle: bool = False
 ) -> Classifier:
     """A classifier of a committee: a checkpoint folder names its own classes and input, others are told them."""
-    own = not _is_form(spec) and Path(spec).expanduser().is_dir()
+    own = not _is_form(spec) and place(spec).is_dir()
     return load_classifier(spec, None if own else classes, None if own else input, None, allow_pickle)
 
 
@@ -104,7 +105,7 @@ def open_model(spec: str | Path, request: Request) -> Opened | Classifier:
         from models.adapters.keras_parts import open_parts
 
         return open_parts(text, request)
-    path = Path(spec).expanduser()
+    path = place(spec)
     if not path.exists():
         raise InputError(f"The model {text!r} is not there; expected {FORMS}: check the path.")
     if path.is_dir():

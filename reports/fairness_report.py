@@ -50,7 +50,7 @@ class Wanted:
     ``faces``: pictures of people, read from ``data`` where the images have moved. ``favourable``: a class whose
     selection rates are compared (Local Law 144). ``reviews``: the database of review decisions, RUN/reviews.sqlite
     unless named. ``remedies``: a class for which remedies and their costs are explored. ``model``: the run's model, to
-    be asked again for maps that need only its answers.
+    be asked again for maps that need only its answers; with ``allow_pickle`` its file may run code as it loads.
     """
 
     faces: bool = False
@@ -59,6 +59,7 @@ class Wanted:
     reviews: str | None = None
     remedies: str | None = None
     model: str | None = None
+    allow_pickle: bool = False
 
 
 def write_report(
@@ -72,6 +73,7 @@ def write_report(
     reviews: str | None = None,
     remedies: str | None = None,
     model: str | None = None,
+    allow_pickle: bool = False,
 ) -> list[Path]:
     """Write the report's files into folder ``out`` and return their paths.
 
@@ -87,7 +89,7 @@ def write_report(
     # The PDF alone needs a browser: it comes last, so that without one the rest is there.
     names.sort(key=lambda name: name == PDF)
     check_place(data)
-    wanted = Wanted(faces, data, favourable, reviews, remedies, model)
+    wanted = Wanted(faces, data, favourable, reviews, remedies, model, allow_pickle)
     document = build(run, today or datetime.now(UTC).date().isoformat(), wanted)
     folder = Path(out)
     try:
@@ -111,7 +113,7 @@ def build(run: AuditRun, date: str, wanted: Wanted | None = None) -> Document:
     """The document tree of a run."""
     wanted = wanted or Wanted()
     gallery = Gallery(run, wanted.data) if wanted.faces else None
-    again = saliency_again.blocks(run, wanted.data, wanted.model) if wanted.model else ()
+    again = saliency_again.blocks(run, wanted.data, wanted.model, wanted.allow_pickle) if wanted.model else ()
     table = run.table("counts")
     overall = Counts.from_frame(table, OVERALL, run.classes.names)
     by_attribute = {name: Counts.from_frame(table, name, run.classes.names) for name in run.attributes}

@@ -49,11 +49,13 @@ def ensemble(
     whole = networks.mirrored(whole, tilted) if mirrored else whole
     trainings = [member for one in given for member in _told_of(one)]
     recipe = Recipe.model_validate(trainings[0]["recipe"])
-    faces, _ = gathered(recipe, [dataset], None)
+    everything, _ = gathered(recipe, [dataset], None)
+    _check_labels(first, recipe, everything.labels, dataset)
+    faces = wanted(everything, recipe)
     held_out = None
     first_by, *others_by = [_held_out_by(member) for member in trainings]
     if first_by is not None and all(by == first_by for by in others_by):
-        _, held_out = divided(faces, recipe)
+        held_out = divided(everything, recipe)[1].only(first.labels)
     temperature = calibrate(whole, out.name, first.preprocessing, held_out) if held_out else 1.0
     fused = replace(
         first,
@@ -70,7 +72,7 @@ def ensemble(
     if held_out:
         right = figures.probabilities(fused, held_out.images).argmax(axis=1) == held_out.classes
         results["validation"] = figures.accuracy(right)
-    results |= card.tested(recipe, dataset, fused, wanted(faces, recipe))
+    results |= card.tested(recipe, dataset, fused, faces.content)
     checkpoints.save(fused, out, card.made())
     return checkpoints.load(out)
 
@@ -88,6 +90,22 @@ def _opened(model: Path | str, dataset: FaceDataset) -> Classifier:
             classifier.card["network"]["name"], network, classifier.preprocessing.channels, side
         )
     return replace(classifier, network=network)
+
+
+def _check_labels(classifier: Classifier, recipe: Recipe, labels: LabelSet, dataset: FaceDataset) -> None:
+    """Raises InputError where the data calls classes otherwise than the networks that learnt from it.
+
+    They may know more classes, of further data, or fewer, which the recipe names; in another order of the same ones
+    numbers were given other names, and other images would be held out.
+    """
+    told, known = set(labels), set(classifier.labels)
+    reordered = told == known and not recipe.data.classes and labels.names != classifier.labels.names
+    if reordered or not (told <= known or known <= told):
+        raise InputError(
+            f"{dataset.provenance.path} has images labelled {', '.join(labels)} and {classifier.name} tells "
+            f"{', '.join(classifier.labels)} apart; the labels that it was trained on were expected: where they are "
+            "numbers, name them with --label-names as for its training."
+        )
 
 
 def _check_alike(one: Classifier, other: Classifier) -> None:

@@ -47,21 +47,17 @@ def train(
     goes on. Raises InputError where ``out`` is there already (with ``resume`` a finished one is returned as it is).
     """
     out = Path(out)
-    if resume and (out / checkpoints.CARD).is_file():
-        return checkpoints.load(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is already there; choose another --out, or remove it first.")
-    if folds is not None and folds < 2:
-        raise InputError(f"{folds} folds cannot be made; pass --folds 2 or more.")
-    check_networks(recipe)
+    if done := finished(out, resume):
+        return done
+    check(recipe, folds)
     datasets = [dataset, *also]
     everything, notes = gathered(recipe, datasets, labels)
     faces = wanted(everything, recipe)
     if folds is not None:
-        _check_nobody_knows(recipe, faces)
+        check_nobody_knows(recipe, faces)
     work = _work_folder(out, _key(recipe, datasets, labels, folds), resume)
     classifier, outcome, training = _trained(recipe, faces, divided(everything, recipe), work, progress)
-    results = classifier.card["figures"] | card.tested(recipe, dataset, classifier, faces)
+    results = classifier.card["figures"] | card.tested(recipe, dataset, classifier, faces.content)
     if folds is not None:
         results["out_of_fold"] = write_out_of_fold(recipe, classifier.preprocessing, faces, folds, work, progress)
     told = {"figures": results, "recipe": recipe.model_dump(mode="json"), "data": card.data(datasets, faces) | notes}
@@ -75,7 +71,23 @@ def train(
     return checkpoints.load(out)
 
 
-def _check_nobody_knows(recipe: Recipe, faces: Faces) -> None:
+def finished(out: Path, resume: bool) -> Classifier | None:
+    """The checkpoint in ``out``, where there is one to go on with. Raises InputError where ``out`` is taken."""
+    if resume and (out / checkpoints.CARD).is_file():
+        return checkpoints.load(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is already there; choose another --out, or remove it first.")
+    return None
+
+
+def check(recipe: Recipe, folds: int | None) -> None:
+    """Raises InputError for what can be told to be wrong before any face is read."""
+    if folds is not None and folds < 2:
+        raise InputError(f"{folds} folds cannot be made; pass --folds 2 or more.")
+    check_networks(recipe)
+
+
+def check_nobody_knows(recipe: Recipe, faces: Faces) -> None:
     """Raises InputError where a fold would be judged by a network that comes from one which learnt from it."""
     for name in (recipe.model.pretrained, recipe.learn.teacher):
         if _seen_by(name) & _ids(faces):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -170,11 +171,16 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             "name one of them or give a .toml file."
         )
     try:
-        return Recipe.model_validate({"name": file.stem.lower(), **tomllib.loads(file.read_text(encoding="utf-8"))})
+        return Recipe.model_validate({"name": _name_of(file), **tomllib.loads(file.read_text(encoding="utf-8"))})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
         raise InputError(f"The recipe {file} is not TOML ({reason}); correct that line.") from reason
     except ValidationError as reason:
         raise InputError(f"The recipe {file} {_first(reason)}; correct it.") from reason
+
+
+def _name_of(file: Path) -> str:
+    """A name for a recipe that tells none, of its file's: ``my_recipe (1).toml`` is my-recipe-1."""
+    return re.sub(r"[^a-z0-9.]+", "-", file.stem.lower()).strip("-.") or "recipe"
 
 
 def _first(reason: ValidationError) -> str:

@@ -12,8 +12,8 @@ import optuna
 from faces.dataset import FaceDataset
 from faces.errors import InputError
 from models.classifier import Classifier, Preprocessing
-from training.fit import normalising, train
-from training.gather import gathered
+from training.fit import check, check_nobody_knows, finished, normalising, train
+from training.gather import gathered, wanted
 from training.loop import divided, run
 from training.memory import Faces
 from training.recipe import Recipe
@@ -28,6 +28,7 @@ def search(
     out: Path | str,
     trials: int,
     labels: Path | None = None,
+    folds: int | None = None,
     resume: bool = False,
     progress: bool = True,
     also: Sequence[FaceDataset] = (),
@@ -35,23 +36,29 @@ def search(
     """Try ``trials`` variants of ``recipe``, then train the best into ``out``, with all trials in ``out/search.csv``.
 
     A variant is judged by its best validation accuracy; the test part is not looked at until the winner is trained.
-    The study lies in ``.NAME.search`` beside ``out`` until then; with ``resume`` its finished trials count. Raises
-    InputError as :func:`training.fit.train` does.
+    The study lies in ``.NAME.search`` beside ``out`` until then; with ``resume`` its finished trials count. ``folds``
+    are the winner's. Raises InputError as :func:`training.fit.train` does.
     """
     if trials < 1:
         raise InputError(f"{trials} trials cannot be searched; pass --search 1 or more.")
     out = Path(out).resolve()
+    if done := finished(out, resume):
+        return done
+    check(recipe, folds)
     work = out.with_name(f".{out.name}.search")
     if not resume:
         shutil.rmtree(work, ignore_errors=True)
+    everything, _ = gathered(recipe, [dataset, *also], labels)
+    if folds is not None:
+        check_nobody_knows(recipe, wanted(everything, recipe))
+    parts = divided(everything, recipe)
     work.mkdir(parents=True, exist_ok=True)
     study = _study(work, recipe)
-    parts = divided(gathered(recipe, [dataset, *also], labels)[0], recipe)
-    missing = trials - sum(trial.state.is_finished() for trial in study.trials)
+    missing = trials - sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
     if missing > 0:
         study.optimize(lambda trial: _tried(trial, recipe, parts, work / "trial"), n_trials=missing)
     best = variant(recipe, study.best_params)
-    classifier = train(best, dataset, out, labels=labels, resume=resume, progress=progress, also=also)
+    classifier = train(best, dataset, out, labels=labels, folds=folds, resume=resume, progress=progress, also=also)
     study.trials_dataframe(attrs=("number", "value", "params", "state")).to_csv(out / TRIALS, index=False)
     shutil.rmtree(work)
     return classifier
@@ -83,7 +90,7 @@ def suggested(trial: optuna.Trial, recipe: Recipe) -> dict[str, Any]:
 
 
 def _study(work: Path, recipe: Recipe) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = f"sqlite:///{work / STUDY}"
     study = optuna.create_study(storage=storage, study_name=recipe.name, direction="maximize", load_if_exists=True)
     study.sampler = optuna.samplers.TPESampler(seed=recipe.learn.seed + len(study.trials))

@@ -36,10 +36,16 @@ def computed_map(
 
 
 def answer(
-    folder: Path, sample_id: str, method: str, target: str, data: Path | None = None, model: str | None = None
+    folder: Path,
+    sample_id: str,
+    method: str,
+    target: str,
+    data: Path | None = None,
+    model: str | None = None,
+    allow_pickle: bool = False,
 ) -> np.ndarray:
     """As computed_map, of the run in ``folder``: what audit.worker asks for."""
-    return computed_map(_run(folder), sample_id, method, target, data, model)
+    return computed_map(_run(folder), sample_id, method, target, data, model, allow_pickle)
 
 
 def named_target(run: AuditRun, sample_id: str, target: str) -> str:

@@ -178,9 +178,11 @@ def _box(x: int, y: int, width: int, height: int) -> Box | None:
 
 
 def _npy_label(data: bytes) -> str | None:
+    if not data.startswith(b"\x93NUMPY"):
+        return None
     try:
         return LABELS.get(int(np.load(io.BytesIO(data), allow_pickle=False).item()))
-    except (ValueError, OSError, EOFError):
+    except (ValueError, TypeError, OverflowError, OSError, EOFError, MemoryError):  # the last: a shape that is a lie
         return None
 
 

@@ -22,9 +22,9 @@ PEAK_FRAMES = 3
 def read_ckplus(tree: Tree) -> Found | None:
     """``cohn-kanade-images/S005/001/S005_001_00000011.png`` with ``Emotion/S005/001/S005_001_00000011_emotion.txt``.
 
-    The last PEAK_FRAMES frames of a labelled sequence carry its emotion, its first frame is neutral; the frames
-    between, and sequences without a label, are left out and counted in a note. Raises InputError where the pictures
-    are there and nothing tells their emotions.
+    The last PEAK_FRAMES frames of a labelled sequence carry its emotion, its frame 1 is neutral where it is there
+    (copies of the peaks alone go round); the frames between, and sequences without a label, are left out and counted
+    in a note. Raises InputError where the pictures are there and nothing tells their emotions.
     """
     numbers = {match[1]: lines(annotation(tree, name)) for name in tree.sizes if (match := EMOTION.match(base(name)))}
     if not numbers:
@@ -38,17 +38,19 @@ def read_ckplus(tree: Tree) -> Found | None:
     for sequence, names in sorted(sequences.items()):
         label = _label(numbers.get(sequence, []))
         if label is not None:
-            frames = sorted(names, key=base)
-            peak = frames[max(1, len(frames) - PEAK_FRAMES) :]
-            chosen += [(frames[0], "neutral", sequence[:4]), *((name, label, sequence[:4]) for name in peak)]
+            neutral = [name for name in names if _number(name) == 1]
+            peak = sorted(set(names) - set(neutral), key=base)[-PEAK_FRAMES:]
+            chosen += [(name, "neutral", sequence[:4]) for name in neutral]
+            chosen += [(name, label, sequence[:4]) for name in peak]
     if not chosen:
         _refuse_without_labels(images(tree), tree)
+        return None
     rows = rows_of([name for name, _, _ in chosen], [None] * len(chosen), [label for _, label, _ in chosen])
     rows["subject_id"] = texts([subject for _, _, subject in chosen])
     left = sum(map(len, sequences.values())) - len(chosen)
     without = sum(_label(numbers.get(sequence, [])) is None for sequence in sequences)
     note = (
-        f"Of each labelled sequence the first frame is read as neutral and the last {PEAK_FRAMES} as its emotion; "
+        f"Of each labelled sequence frame 1 is read as neutral and the last {PEAK_FRAMES} as its emotion; "
         f"{left} other frames were left out, {without} sequences because they have no label."
     )
     return Found("CK+", tree.path, rows, TreePixels(tree), tree.fingerprint(), notes=(note,))
@@ -72,9 +74,15 @@ def _refuse_without_labels(names: list[str], tree: Tree) -> None:
         )
 
 
+def _number(name: str) -> int:
+    """11 of ``S005_001_00000011.png``."""
+    match = FRAME.match(base(name))
+    return int(match[3]) if match else 0
+
+
 def _label(content: list[str]) -> str | None:
     """``3.0000000e+00`` is the number of an emotion."""
     try:
-        return LABELS[int(float(content[0]))]
-    except (IndexError, ValueError):
+        return dict(enumerate(LABELS)).get(int(float(content[0])))
+    except (IndexError, ValueError, OverflowError):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from faces.emotions import PUBLISHED_ORDERS
+from faces.errors import InputError
 from faces.found import Found
 from faces.image_folder import is_split, rows_of
 from faces.layouts.common import ENOUGH, annotation, base, images, lines, others, texts, whole_list
@@ -27,10 +28,30 @@ RACES = ("caucasian", "african-american", "asian")
 AGES = ("0-3", "4-19", "20-39", "40-69", "70+")
 SORTED = re.compile(r"/[1-7]/(train|test)_\d+_aligned\.(?:jpe?g|png)$", re.IGNORECASE)
 
+PUBLISHED = re.compile(r"/(aligned|original)/(train|test)_\d+(_aligned)?\.(?:jpe?g|png)$", re.IGNORECASE)
+
 
 def read_rafdb(tree: Tree) -> Found | None:
-    """The data set as it is published, or its widespread copy in numbered folders; None where it is neither."""
-    return _read_listed(tree) or _read_sorted(tree)
+    """The data set as it is published, or its widespread copy in numbered folders; None where it is neither.
+
+    Raises InputError where its pictures are there and nothing tells their emotions.
+    """
+    found = _read_listed(tree) or _read_sorted(tree)
+    if found is None:
+        _refuse_without_list(images(tree), tree)
+    return found
+
+
+def _refuse_without_list(names: list[str], tree: Tree) -> None:
+    """Raises InputError for pictures as they were published, in folders that say how they were cut alone."""
+    published = [name for name in names if PUBLISHED.search("/" + name)]
+    if not names or len(published) < ENOUGH * len(names):
+        return
+    raise InputError(
+        f"{tree.path} holds pictures of RAF-DB ({base(published[0])}) without their labels; the folder above Image/, "
+        f"with EmoLabel/{LISTS[0]} in it, was expected: pass that one, or sort the pictures into folders named by "
+        "emotion."
+    )
 
 
 def _read_listed(tree: Tree) -> Found | None:

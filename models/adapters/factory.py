@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from faces.errors import InputError
+from faces.places import place
 from models.adapters.keras import choose_backend, import_keras, opened_model
 from models.adapters.own_modules import OwnModules
 from models.adapters.torchscript import ScriptedNetwork
@@ -34,8 +35,8 @@ def open_factory(text: str, request: Request) -> Opened:
         raise InputError(
             f"The model 'factory:{text}' is not understood; factory:FILE.py:FUNCTION@weights was expected."
         )
-    file, function = _path(match["file"]), match["function"]
-    weights = _path(match["weights"]) if match["weights"] else None
+    file, function = place(match["file"]), match["function"]
+    weights = place(match["weights"]) if match["weights"] else None
     for path in (file, weights):
         if path is not None and not path.is_file():
             raise InputError(f"{path}, named by the model 'factory:{text}', is not a file; give the path of one.")
@@ -86,13 +87,6 @@ def _built(own: OwnModules, file: Path, function: str) -> Any:
             f"{function}() of {file} failed: {_where(error, file)}; it must build the network without "
             "arguments, on the CPU."
         ) from error
-
-
-def _path(text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:  # a home that nobody has
-        return Path(text)
 
 
 def _check_weights(weights: Path) -> None:

@@ -18,14 +18,14 @@ EACH = 6
 """Images of each class that are looked at, evenly spread over those rightly predicted."""
 
 
-def blocks(run: AuditRun, data: Path | None, model: str) -> tuple[Block, ...]:
+def blocks(run: AuditRun, data: Path | None, model: str, allow_pickle: bool = False) -> tuple[Block, ...]:
     """Mean Occlusion maps of each class, computed by a process of its own with the run's own ``model``.
 
     Raises InputError where the model is not there or is another, or the images are gone.
     """
-    worker = Worker()
+    worker, place = Worker(), (data, model, allow_pickle)
     try:
-        means = [(name, *_mean(run, worker, name, data, model)) for name in run.classes]
+        means = [(name, *_mean(run, worker, name, place)) for name in run.classes]
     finally:
         worker.close()
     n = sum(count for *_, count in means)
@@ -43,10 +43,10 @@ def blocks(run: AuditRun, data: Path | None, model: str) -> tuple[Block, ...]:
     )
 
 
-def _mean(run: AuditRun, worker: Worker, name: str, data: Path | None, model: str) -> tuple[np.ndarray, int]:
+def _mean(run: AuditRun, worker: Worker, name: str, place: tuple[Path | None, str, bool]) -> tuple[np.ndarray, int]:
     """The mean map (h, w) of a class and how many it is of."""
     samples = run.samples
     ids = samples.loc[(samples["label"] == name) & (samples["predicted"] == name), "sample_id"].tolist()
     chosen = np.unique(np.linspace(0, len(ids) - 1, min(EACH, len(ids))).astype(int))
-    maps = [worker.saliency(run.folder, ids[place], METHOD, name, data, model) for place in chosen]
+    maps = [worker.saliency(run.folder, ids[row], METHOD, name, *place) for row in chosen]
     return (np.mean(maps, axis=0), len(maps)) if maps else (np.zeros((1, 1)), 0)

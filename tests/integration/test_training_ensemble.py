@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
@@ -107,6 +108,18 @@ def test_nothing_is_judged_by_images_that_may_have_been_learnt(two: list[Path], 
         again = ensemble([tmp_path / f"whole-{index}"], quarters(), tmp_path / f"again-{index}")
         for made in (whole, again):
             assert "validation" not in made.card["figures"] and made.card["figures"]["temperature"] == 1
+
+
+def test_data_whose_labels_have_other_names_or_another_order_are_refused(two: list[Path], tmp_path: Path) -> None:
+    """Numbered folders have one fingerprint whatever the numbers are called."""
+    data = quarters()
+    samples = data.samples.replace({"angry": "0", "happy": "1", "sad": "2"})
+    numbers = replace(data, labels=LabelSet(("0", "1", "2")), samples=samples)
+    turned = replace(data, labels=LabelSet(NAMES[::-1]))
+    every = trained(tmp_path / "every", classes=())
+    for models, other, names in ((two, numbers, "0, 1, 2"), ([every], turned, "sad, happy, angry")):
+        with pytest.raises(InputError, match=f"labelled {names} and .* --label-names"):
+            ensemble(models, other, tmp_path / "none")
 
 
 def test_what_does_not_go_together_is_refused(two: list[Path], tmp_path: Path) -> None:

@@ -313,3 +313,13 @@ def test_a_network_is_calibrated_on_what_was_held_out(trained: Path, tmp_path: P
     said = probabilities(model, held.images)
     assert fitted(said, held.classes) == pytest.approx(1, abs=0.02) != model.card["figures"]["temperature"]
     assert checkpoints.load(trained).card["figures"]["temperature"] == 1
+
+
+def test_a_test_part_without_labels_costs_no_training(tmp_path: Path) -> None:
+    data = quarters()
+    samples = data.samples.assign(label=data.samples["label"].where(data.samples["split"] == "train", None))
+    samples.loc[samples["split"] == "test", "status"] = "unlabelled"
+    figures = train(recipe(epochs=1), replace(data, samples=samples), tmp_path / "model", progress=False).card[
+        "figures"
+    ]
+    assert "test" not in figures and figures["validation"]["n"] > 0

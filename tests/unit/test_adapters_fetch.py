@@ -279,6 +279,8 @@ def test_a_name_that_is_slow_to_resolve_is_given_up(net: Net, monkeypatch: pytes
     released = threading.Event()
     with pytest.raises(InputError, match="not resolved within"):
         fetch_image("http://slow.example/", lambda host, port: [PUBLIC] if released.wait(5) else [], net.connect)
+    waiting = [one for one in threading.enumerate() if one.name == "resolve slow.example"]
+    assert [one.daemon for one in waiting] == [True]  # the end of the process waits for no other
     released.set()
 
 

@@ -115,6 +115,14 @@ def test_a_model_in_two_files(tmp_path: Path) -> None:
     assert again.fingerprint == classifier.fingerprint
 
 
+def test_damaged_weights_of_a_model_in_two_files_are_one_sentence(tmp_path: Path) -> None:
+    spec = in_two_files(tmp_path, "tf")
+    weights = (tmp_path / "fer.h5").read_bytes()
+    (tmp_path / "fer.h5").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(InputError, match=r"fer\.h5 is a damaged HDF5 file"):
+        load_classifier(spec, CLASSES)
+
+
 def test_weights_alone_name_the_two_forms(tmp_path: Path) -> None:
     in_two_files(tmp_path, "tf")
     with pytest.raises(InputError, match=r"MODEL\.json@fer\.h5.*factory:.*model\.save"):

@@ -75,6 +75,13 @@ def test_rafdb_originals_without_annotations_and_a_missing_picture(tmp_path):
         data.read(1)
 
 
+def test_rafdb_pictures_without_their_list_are_refused(tmp_path):
+    files = {name.removeprefix("basic/"): data for name, data in RAF.items() if name.endswith(".jpg")}
+    files |= {name.replace("aligned/", "original/").replace("_aligned", ""): data for name, data in files.items()}
+    with pytest.raises(InputError, match=r"RAF-DB \(\w+_aligned\.jpg\) without .* EmoLabel/list_patition_label"):
+        open_dataset(write(tmp_path / "d", files))
+
+
 def test_rafdb_sorted_into_numbered_folders(tmp_path):
     files = {
         f"DATASET/{part}/{code}/{part}_0000{code}_aligned.jpg": jpg()
@@ -204,7 +211,14 @@ def test_affectnet_npy_that_is_missing_broken_or_pickled(tmp_path):
         "val_set/annotations/4_exp.npy": b"",
         "val_set/annotations/9_exp.npy": npy(1),
     }
+    archive, huge = io.BytesIO(), npy(1).replace(b"()", b"(10000000000000,)").replace(b" " * 15 + b"\n", b"\n")
+    np.savez(archive, np.array(1))
+    odd = (archive.getvalue(), npy(np.inf), npy([1, 2]), huge)
+    files |= {f"train_set/images/{n}.jpg": jpg() for n in range(4)}
+    files |= {f"train_set/annotations/{n}_exp.npy": content for n, content in enumerate(odd)}
     data = open_dataset(write(tmp_path / "d", files))
+    assert set(data.select("train").samples["status"]) == {"unlabelled"}
+    data = data.select("val")
     assert list(data.samples["status"]) == ["ok", "ok", "ok", "unlabelled", "unlabelled", "unreadable"]
     assert data.notes == ("1 listed images are not there.",)
 
@@ -339,6 +353,25 @@ def test_ckplus_sequences(tmp_path, kind):
     }  # fmt: skip
     assert list(data.samples["subject_id"]) == ["S005"] * 4 + ["S010"] * 4 + ["S011"] * 3
     assert "13 other frames were left out, 1 sequences because they have no label" in data.notes[0]
+
+
+def test_ckplus_copies_of_the_peaks_alone_have_no_neutral_frame(tmp_path):
+    names = [
+        f"{label}/S0{n}_004_000000{frame}.png" for n, label in ((10, "anger"), (11, "happy")) for frame in (17, 18, 19)
+    ]
+    files = {f"CK+48/{name}": jpg(ending=".png") for name in names}
+    for number, subject in ((1, "S010"), (5, "S011")):
+        files[f"Emotion/{subject}/004/{subject}_004_00000019_emotion.txt"] = f"   {number}.0000000e+00".encode()
+    data = open_dataset(write(tmp_path / "peaks", files))
+    assert data.provenance.kind == "CK+" and list(data.samples["label"]) == ["angry"] * 3 + ["happy"] * 3
+    files = {f"{label}/a.jpg": jpg() for label in ("happy", "sad")} | {"old/S005_001_00000011_emotion.txt": b"3.0"}
+    assert open_dataset(write(tmp_path / "stray", files)).provenance.kind == "image folder"
+
+
+@pytest.mark.parametrize("number", ["-1", "8", "inf", "nan", "three"])
+def test_a_number_that_is_no_emotion_of_ckplus_is_no_label(tmp_path, number):
+    files = ck_files("S005", "001", 4, "3.0") | ck_files("S010", "002", 4, number)
+    assert set(open_dataset(write(tmp_path / "d", files)).samples["subject_id"]) == {"S005"}
 
 
 @pytest.mark.parametrize("kind", ["folder", "ck.zip"])
@@ -489,6 +522,9 @@ def test_expw_faces_are_cut_out_of_their_pictures(tmp_path, kind):
         "two_1.png 1 20 40 70 50 88.1 4",
         "one_2.png 0 10 5 25 30 60.0 6",
         "lost.png 0 1 1 9 9 50 0",
+        "two_1.png 2 NA NA NA NA 0 3",
+        "two_1.png 3 0 0 inf 9 0 3",
+        "two_1.png 4 happy",
     ]
     data = cv2.imencode(".png", picture)[1].tobytes()
     files = {
@@ -504,4 +540,7 @@ def test_expw_faces_are_cut_out_of_their_pictures(tmp_path, kind):
     assert list(found.samples["status"]) == ["ok", "ok", "ok", "unreadable"]
     assert found.read(0).shape == (20, 20, 3) and (found.read(0) == 80).all()
     assert found.read(1).shape == (30, 30, 3) and (found.read(1) == 160).all()
-    assert found.notes == ("The pictures of 1 listed faces are not there.",)
+    assert found.notes == (
+        "The pictures of 1 listed faces are not there.",
+        "3 lines of label.lst tell no face, its box and its label, and are left out.",
+    )

@@ -164,6 +164,23 @@ def test_truncated_files_are_quarantined(kind, share):
         decode(data[: int(len(data) * share)])
 
 
+@pytest.mark.parametrize(
+    "tail", [b"\0\0\0\x18ftypmp42 \xff\xda abc", b"\xff\xd8\xff\xda\0\x0c\xff\xd9\xff\xda", bytes(99)]
+)
+def test_what_a_phone_appends_to_a_jpeg_is_not_the_picture(tail):
+    data = encoded(Image.fromarray(COLOURED), "JPEG", quality=90)
+    assert (decode(data + tail) == decode(data)).all()
+
+
+def test_the_end_of_a_thumbnail_is_not_the_picture_s():
+    small, exif = encoded(Image.fromarray(COLOURED[:16, :16]), "JPEG"), Image.Exif()
+    data = encoded(Image.fromarray(COLOURED), "JPEG", exif=exif)
+    thumbed = data[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + data[2:]
+    assert (decode(thumbed) == decode(data)).all()
+    with pytest.raises(UnreadableImage, match="truncated JPEG"):
+        decode(thumbed[: len(thumbed) - len(data) // 3])
+
+
 def test_a_huge_tiff_is_refused_by_its_header():
     picture = Image.new("1", (20_000, 20_000))
     data = encoded(picture, "TIFF", compression="group4")

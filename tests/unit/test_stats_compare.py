@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from shutil import copytree
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from audit.compare import changed_cells, changes_told, compare, paired_interval, summary_sentence
+from audit.run import AuditRun
 from faces.errors import InputError
 from reports.gate import absolute, gate, load_policy
 from tests.unit.stats_runs import CLASSES, predictions, run_of
@@ -55,6 +57,11 @@ def test_a_run_compared_with_itself_does_not_differ(runs) -> None:
     assert result.overall["difference"] == 0 and result.flips("a").empty and result.flips("b").empty
     assert (changed_cells(result)["change"] == 0).all()
     json.dumps(result.json(), allow_nan=False)
+
+
+def test_runs_of_one_name_are_told_apart(runs, tmp_path) -> None:
+    first, second = (AuditRun.open(copytree(run.folder, tmp_path / run.name / "run")) for run in runs)
+    assert summary_sentence(compare(first, second)).endswith(": b/run is better.")
 
 
 def test_it_is_told_for_whom_the_second_run_is_worse(runs) -> None:

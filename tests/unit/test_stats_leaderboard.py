@@ -143,6 +143,18 @@ def test_runs_of_one_name_are_told_apart_and_weights_stay_whole_numbers(tmp_path
     assert found["a/run"]["parameters"] is None and isinstance(found["b/run"]["parameters"], int)
 
 
+def test_the_size_of_a_network_that_code_makes_is_that_of_its_weights(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "a", "mine", 50)
+    (tmp_path / "net.py").write_text("code")
+    (tmp_path / "w.pth").write_bytes(b"0" * 1_000_000)
+    told = json.loads((run / "manifest.json").read_text())
+    for weights, expected in ((f"@{tmp_path}/w.pth", 1.0), ("", None)):
+        told["model"] |= {"path": str(tmp_path / "net.py"), "relative_path": "../net.py"}
+        told["model"]["card"]["spec"] = f"factory:{tmp_path}/net.py:build{weights}"
+        (run / "manifest.json").write_text(json.dumps(told))
+        assert entry_of(run).megabytes == expected
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "samples.parquet", "results/groups.parquet"])
 def test_a_damaged_run_is_one_sentence(tmp_path: Path, name: str) -> None:
     run = run_folder(tmp_path / "a", "mine", 50)

@@ -50,6 +50,14 @@ def test_a_wrong_field_is_named(tmp_path: Path, text: str, message: str) -> None
         load_recipe(file)
 
 
+@pytest.mark.parametrize(
+    ("file", "name"), [("my_recipe (1).toml", "my-recipe-1"), ("ÄÖ.toml", "recipe"), ("V1.2.toml", "v1.2")]
+)
+def test_a_file_of_any_name_is_a_recipe(tmp_path: Path, file: str, name: str) -> None:
+    (tmp_path / file).write_text("[model]\nnetwork = 'tiny'\nsize = 48\nchannels = 1\n")
+    assert load_recipe(tmp_path / file).name == name
+
+
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("system-")])
 def test_every_system_s_network_takes_a_step(name: str) -> None:
     """On torch's meta device, which knows shapes alone: all of it but the arithmetic, in no time."""
