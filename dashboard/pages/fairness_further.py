@@ -225,5 +225,5 @@ def _explored(view: View, attribute: str, emotion: str) -> list[Component]:
         graph("trade_offs", figures.trade_offs(found.costs, theme=view.theme), describe=caption),
         table(view, PATH, found.costs, columns, caption, sort="remedies"),
         html.P(RETRAIN, className="note"),
-        html.Pre(recipe(attribute), className="command"),
+        html.Pre(recipe(view.served.run, attribute), className="command"),
     ]

@@ -37,14 +37,15 @@ def section(run: AuditRun, emotion: str) -> list[Block]:
     blocks: list[Block] = [Heading(f"what would help: {emotion}"), Paragraph(EXPLORATION + limit)]
     for attribute in run.attributes:
         blocks += _attribute(run, attribute, emotion)
-    return [*blocks, Paragraph(RETRAIN), Command(recipe(run.attributes[0] if run.attributes else "ATTRIBUTE"))]
+    return [*blocks, Paragraph(RETRAIN), Command(recipe(run, run.attributes[0] if run.attributes else "ATTRIBUTE"))]
 
 
-def recipe(attribute: str) -> str:
+def recipe(run: AuditRun, attribute: str) -> str:
     """The lines of a recipe, and the calls, that retrain with groups reweighed."""
+    sidecar = " --metadata CSV" if run.manifest["data"].get("metadata") else ""
     return f'[data]\nbalance_groups = "{attribute}"\n\n' + (
-        "facevalue train RECIPE.toml --data DATA --out MODEL\n"
-        "facevalue audit DATA --model MODEL --out RUN_B\n"
+        f"facevalue train RECIPE.toml --data DATA{sidecar} --out MODEL\n"
+        f"facevalue audit DATA{sidecar} --model MODEL --out RUN_B\n"
         "facevalue compare RUN_A RUN_B"
     )
 

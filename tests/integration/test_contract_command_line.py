@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from faces.readers import open_dataset
 from tests.conftest import Drawn
 from tests.integration.test_front_door import Done, facevalue
+from training.recipe import FOLDER
 
 __all__ = ["facevalue"]
 
@@ -141,3 +143,25 @@ def test_damaged_weights_are_named(drawn: Drawn, tmp_path: Path, facevalue: Call
     file.write_bytes((drawn.model / "weights.safetensors").read_bytes()[:900])
     done = facevalue("audit", drawn.data, "--model", file, "--out", tmp_path / "run", code=2)
     assert str(file) in done.stderr and "safetensors" in done.stderr and "ONNX" not in done.stderr
+
+
+def test_groups_of_a_sidecar_are_balanced(drawn: Drawn, tmp_path: Path, facevalue: Callable[..., Done]) -> None:
+    recipe = tmp_path / "my_recipe.toml"
+    shipped = (FOLDER / "drawn-tiny.toml").read_text()
+    balanced = shipped.replace("[data]", '[data]\nbalance_groups = "skin_tone"')
+    recipe.write_text(re.sub(r"epochs = \d+", "epochs = 1", balanced))
+    (tmp_path / "faces").mkdir()
+    for part in ("train", "test"):
+        (tmp_path / "faces" / part).symlink_to(drawn.data / part)
+    call = ("train", recipe, "--data", tmp_path / "faces", "--out", tmp_path / "model")
+    assert "join it with --metadata" in facevalue(*call, code=2).stderr
+    facevalue(*call, "--metadata", drawn.data / "metadata.csv")
+    card = json.loads((tmp_path / "model" / "card.json").read_text())
+    assert (card["name"], card["recipe"]["data"]["balance_groups"]) == ("my-recipe", "skin_tone")
+
+
+def test_a_home_that_nobody_has_is_no_file(drawn: Drawn, tmp_path: Path, facevalue: Callable[..., Done]) -> None:
+    done = facevalue("explain", "~nobody-here/a.jpg", "--model", drawn.model, "--out", tmp_path / "a.png", code=2)
+    assert "~nobody-here/a.jpg is not a file" in done.stderr
+    done = facevalue("explain", "a.jpg", "--model", "~nobody-here/m", "--out", tmp_path / "a.png", code=2)
+    assert "'~nobody-here/m' is not there" in done.stderr

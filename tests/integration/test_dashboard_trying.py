@@ -8,7 +8,7 @@ import socket
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 import pytest
+import torch
 from dash import Dash
 from flask.testing import FlaskClient
 
@@ -29,6 +30,9 @@ from faces.fetch import MOST_BYTES
 from faces.pixels import decode
 from tests.camera_film import detectable, scene
 from tests.conftest import Drawn
+from tests.integration.test_front_door import Done, facevalue
+
+__all__ = ["facevalue"]
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +216,19 @@ def test_nothing_of_a_picture_is_kept(
     client.post("/trying/run/picture", data=two)
     client.post("/trying/run/frame", data=two)
     assert files() == before
+
+
+def test_a_pickled_model_is_asked_again_where_the_server_was_told_that_it_may(
+    drawn: Drawn, two: bytes, tmp_path: Path, facevalue: Callable[..., Done]
+) -> None:
+    layers = [torch.nn.Conv2d(1, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 7)]
+    torch.save(torch.nn.Sequential(*layers), tmp_path / "net.pt")
+    classes = ",".join(AuditRun.open(drawn.run).classes)
+    told = ("--classes", classes, "--input", "48x48,gray,0..1", "--limit", 40, "--allow-pickle")
+    facevalue("audit", drawn.data, "--model", tmp_path / "net.pt", *told, "--out", tmp_path / "run")
+    run = AuditRun.open(tmp_path / "run")
+    for allowed, status in ((False, 400), (True, 200)):
+        app = create_app([run], allow_pickle=allowed)
+        found = app.server.test_client().post("/trying/run/picture", data=two)
+        app.server.config["SITE"].worker.close()
+        assert found.status_code == status and (b"--allow-pickle" in found.data) != allowed
