@@ -4,6 +4,7 @@ BIN := .venv/bin
 .PHONY: demo test check bench setup browser clean
 
 demo: setup
+	sh setup.sh browser || true
 	$(BIN)/facevalue demo --out demo-run
 
 test: setup browser check

@@ -110,8 +110,10 @@ def demo(
     run = run_audit(dataset.select("test"), classifier, AuditOptions(), out / "run")
     print_findings(run)
     print_grades(grade(run, inspect_faces(dataset), sheet))
-    for path in write_report(run, out / "report"):
-        print(path)
+    try:
+        print(*write_report(run, out / "report"), sep="\n")
+    except InputError as reason:  # no browser draws the PDF: the rest is there, and to be looked at
+        print(f"{reason} All else lies in {out / 'report'}.", file=sys.stderr)
     if not no_serve:
         serve_pages([run], port=port)
 

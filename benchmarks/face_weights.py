@@ -95,7 +95,8 @@ def plain(folded: list[tuple[torch.Tensor, torch.Tensor]], x: torch.Tensor) -> t
 @torch.no_grad()
 def main() -> int:
     if len(sys.argv) != 3:
-        sys.exit("give the model's .json and the .safetensors file to write")
+        print("Give the model's .json and the .safetensors file to write.", file=sys.stderr)
+        return 2
     file, out = map(Path, sys.argv[1:])
     data = open_dataset(faces_folder() / "archive.zip").select("train")
     images = in_memory(data, data.labels, Preprocessing(48, 48, 1)).images

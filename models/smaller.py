@@ -224,7 +224,7 @@ def _runtime() -> ModuleType:
         import onnxruntime
     except ImportError as reason:
         raise InputError(
-            f"Writing ONNX needs {reason.name}, which is not installed; pip install 'facevalue[onnx]'."
+            f"Writing ONNX needs {reason.name}, which is not installed; run make setup, or pip install '.[onnx]'."
         ) from None
     return onnxruntime
 

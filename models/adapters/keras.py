@@ -111,7 +111,7 @@ def import_keras(path: Path) -> ModuleType:
             import keras
     except ImportError as error:
         raise InputError(
-            f"Reading {path} needs {error.name}, which is not installed; pip install 'facevalue[keras]'."
+            f"Reading {path} needs {error.name}, which is not installed; run make setup, or pip install '.[keras]'."
         ) from None
     if keras.backend.backend() != "torch":
         raise InputError(

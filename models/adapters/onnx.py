@@ -137,7 +137,7 @@ def _read(path: Path) -> ModelProto:
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"Reading {path} needs {error.name}, which is not installed; pip install 'facevalue[onnx]'."
+            f"Reading {path} needs {error.name}, which is not installed; run make setup, or pip install '.[onnx]'."
         ) from None
     try:
         model = onnx.load(path)
