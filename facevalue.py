@@ -198,6 +198,7 @@ def ensemble(
     tilted: Annotated[
         float, typer.Option(metavar="DEGREES", help="Also turned so far to either side, both ways round.")
     ] = 0.0,
+    metadata: Metadata = None,
     label: Label = None,
     label_names: NumberNames = None,
 ) -> None:
@@ -207,7 +208,7 @@ def ensemble(
     from training.ensemble import told
 
     numbers = label_set(label_names)
-    print(told(fuse(models, open_dataset(data, label=label, numbers=numbers), out, mirrored, tilted)))
+    print(told(fuse(models, open_dataset(data, metadata, label, numbers=numbers), out, mirrored, tilted)))
 
 
 @app.command()

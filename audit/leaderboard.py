@@ -137,7 +137,7 @@ def told_apart(runs: Sequence[AuditRun]) -> list[str]:
     """The runs' folders; where two have one name, with the folder they lie in."""
     names = [run.name for run in runs]
     return [
-        f"{run.folder.parent.name}/{name}" if names.count(name) > 1 else name
+        f"{run.folder.resolve().parent.name}/{name}" if names.count(name) > 1 else name
         for run, name in zip(runs, names, strict=True)
     ]
 
@@ -240,8 +240,9 @@ def _megabytes(model: dict[str, Any], run: Path) -> float | None:
     """Size of the weights file, where the model is still in its place; code that makes a network has none."""
     spec, relative = str(model.get("card", {}).get("spec") or ""), model.get("relative_path")
     if spec.startswith("factory:"):
-        weights = Path(spec.partition("@")[2])
-        return weights.stat().st_size / 1e6 if weights.is_file() else None
+        named = re.search(r"\.py:[^:@]+@(.+)$", spec)
+        weights = Path(named[1]) if named else None
+        return weights.stat().st_size / 1e6 if weights and weights.is_file() else None
     places = [Path(place) for place in (model.get("path"), relative and run / relative) if place]
     for place in places:
         file = place / "weights.safetensors" if place.is_dir() else place

@@ -40,8 +40,11 @@ def nats(logs: np.ndarray, classes: np.ndarray) -> float:
 
 def _trainings(classifier: Classifier) -> list[dict[str, Any]]:
     """What the card says of the training of each of its networks; members of one recipe share it."""
-    own, inside = classifier.card.get("members", [classifier.card]), len(_parts(classifier))
-    return own if len(own) == inside else own * inside
+    found = []
+    for one in classifier.card.get("members", [classifier.card]):
+        model = one["recipe"]["model"]
+        found += [one] * (model["members"] + len(model["beside"]))
+    return found
 
 
 def _parts(classifier: Classifier) -> list[networks.Pooled]:

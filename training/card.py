@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from faces.dataset import FaceDataset, split_name
+from faces.dataset import FaceDataset, Provenance, split_name
 from faces.errors import InputError
 from models.classifier import Classifier
 from training import figures
@@ -68,10 +69,21 @@ def data(datasets: Sequence[FaceDataset], faces: Faces) -> dict[str, Any]:
         "kind": first.kind,
         "name": first.path.name,
         "fingerprint": first.fingerprint,
+        **read_as(first),
         "also": [{"kind": other.kind, "name": other.path.name, "fingerprint": other.fingerprint} for other in others],
         "images": dict(zip(faces.labels, counts.tolist(), strict=True)),
         "left_out": faces.skipped,
     }
+
+
+def read_as(data: Provenance) -> dict[str, Any]:
+    """What a person said of how to read the data, which its fingerprint does not hold: only what was said.
+
+    The label column, what numbers mean, and the content of the sidecar (SHA-256).
+    """
+    joined = hashlib.sha256(data.metadata.read_bytes()).hexdigest() if data.metadata else None
+    told = {"label": data.label, "numbers": list(data.numbers), "metadata": joined}
+    return {name: value for name, value in told.items() if value}
 
 
 def made() -> dict[str, Any]:

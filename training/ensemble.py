@@ -50,7 +50,6 @@ def ensemble(
     trainings = [member for one in given for member in _told_of(one)]
     recipe = Recipe.model_validate(trainings[0]["recipe"])
     everything, _ = gathered(recipe, [dataset], None)
-    _check_labels(first, recipe, everything.labels, dataset)
     faces = wanted(everything, recipe)
     held_out = None
     first_by, *others_by = [_held_out_by(member) for member in trainings]
@@ -82,8 +81,10 @@ def _opened(model: Path | str, dataset: FaceDataset) -> Classifier:
     if folder is None:
         raise InputError(f"{model} is no checkpoint; give a checkpoint folder or the name of one that ships.")
     classifier = checkpoints.load(folder)
-    if classifier.card.get("data", {}).get("fingerprint") != dataset.provenance.fingerprint:
+    learnt = classifier.card.get("data", {})
+    if learnt.get("fingerprint") != dataset.provenance.fingerprint:
         raise InputError(f"{model} was trained on other data than {dataset.provenance.path}; pass the same.")
+    _check_read_alike(model, learnt, dataset)
     network, side = classifier.network, classifier.preprocessing.height
     if not isinstance(network, networks.Pooled):
         network = catalogue.as_pooled(
@@ -92,20 +93,17 @@ def _opened(model: Path | str, dataset: FaceDataset) -> Classifier:
     return replace(classifier, network=network)
 
 
-def _check_labels(classifier: Classifier, recipe: Recipe, labels: LabelSet, dataset: FaceDataset) -> None:
-    """Raises InputError where the data calls classes otherwise than the networks that learnt from it.
-
-    They may know more classes, of further data, or fewer, which the recipe names; in another order of the same ones
-    numbers were given other names, and other images would be held out.
-    """
-    told, known = set(labels), set(classifier.labels)
-    reordered = told == known and not recipe.data.classes and labels.names != classifier.labels.names
-    if reordered or not (told <= known or known <= told):
-        raise InputError(
-            f"{dataset.provenance.path} has images labelled {', '.join(labels)} and {classifier.name} tells "
-            f"{', '.join(classifier.labels)} apart; the labels that it was trained on were expected: where they are "
-            "numbers, name them with --label-names as for its training."
-        )
+def _check_read_alike(model: Path | str, learnt: dict[str, Any], dataset: FaceDataset) -> None:
+    """Raises InputError where the same data is read otherwise than for the training: labels or people would differ."""
+    now = card.read_as(dataset.provenance)
+    for field, option in (("label", "--label"), ("numbers", "--label-names"), ("metadata", "--metadata")):
+        was = learnt.get(field)
+        if was != now.get(field):
+            value = "" if not was or field == "metadata" else f": {was if isinstance(was, str) else ','.join(was)}"
+            raise InputError(
+                f"{model} was trained {'with' if was else 'without'} {option}, and {dataset.provenance.path} is read "
+                f"otherwise now; pass what its training was given{value}."
+            )
 
 
 def _check_alike(one: Classifier, other: Classifier) -> None:

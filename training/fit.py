@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -161,6 +162,8 @@ def _key(recipe: Recipe, datasets: Sequence[FaceDataset], labels: Path | None, f
     """Changes whenever what a training is begun with does."""
     corrections = b"" if labels is None else labels.read_bytes()
     data = " ".join(dataset.provenance.fingerprint for dataset in datasets)
+    told = [card.read_as(dataset.provenance) for dataset in datasets]
+    data += json.dumps(told) if any(told) else ""
     return hashlib.sha256(f"{recipe.model_dump_json()} {data} {folds} ".encode() + corrections).hexdigest()
 
 

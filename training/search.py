@@ -42,10 +42,10 @@ def search(
     if trials < 1:
         raise InputError(f"{trials} trials cannot be searched; pass --search 1 or more.")
     out = Path(out).resolve()
-    if done := finished(out, resume):
+    work = out.with_name(f".{out.name}.search")
+    if (done := finished(out, resume)) and not work.exists():
         return done
     check(recipe, folds)
-    work = out.with_name(f".{out.name}.search")
     if not resume:
         shutil.rmtree(work, ignore_errors=True)
     everything, _ = gathered(recipe, [dataset, *also], labels)

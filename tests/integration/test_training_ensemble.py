@@ -110,16 +110,21 @@ def test_nothing_is_judged_by_images_that_may_have_been_learnt(two: list[Path], 
             assert "validation" not in made.card["figures"] and made.card["figures"]["temperature"] == 1
 
 
-def test_data_whose_labels_have_other_names_or_another_order_are_refused(two: list[Path], tmp_path: Path) -> None:
-    """Numbered folders have one fingerprint whatever the numbers are called."""
-    data = quarters()
-    samples = data.samples.replace({"angry": "0", "happy": "1", "sad": "2"})
-    numbers = replace(data, labels=LabelSet(("0", "1", "2")), samples=samples)
-    turned = replace(data, labels=LabelSet(NAMES[::-1]))
-    every = trained(tmp_path / "every", classes=())
-    for models, other, names in ((two, numbers, "0, 1, 2"), ([every], turned, "sad, happy, angry")):
-        with pytest.raises(InputError, match=f"labelled {names} and .* --label-names"):
-            ensemble(models, other, tmp_path / "none")
+def test_data_that_is_read_otherwise_than_for_the_training_is_refused(two: list[Path], tmp_path: Path) -> None:
+    """The fingerprint is of the files: what their numbers mean, and who is in them, a person says beside."""
+    (tmp_path / "people.csv").write_text("sample_id,subject_id")
+    told = {"numbers": NAMES, "label": "emotion", "metadata": tmp_path / "people.csv"}
+    for field, value in told.items():
+        other = replace(quarters(), provenance=replace(quarters().provenance, **{field: value}))
+        option = {"numbers": "--label-names"}.get(field, f"--{field}")
+        with pytest.raises(InputError, match=f"was trained without {option}, and quarters is read otherwise"):
+            ensemble(two, other, tmp_path / "none")
+    card = json.loads((two[0] / "card.json").read_text())
+    card["data"]["numbers"] = NAMES[::-1]
+    own = copytree(two[0], tmp_path / "own")
+    (own / "card.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="was trained with --label-names, and .* given: sad,happy,angry"):
+        ensemble([own], quarters(), tmp_path / "none")
 
 
 def test_what_does_not_go_together_is_refused(two: list[Path], tmp_path: Path) -> None:

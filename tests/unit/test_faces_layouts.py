@@ -213,8 +213,9 @@ def test_affectnet_npy_that_is_missing_broken_or_pickled(tmp_path):
     }
     archive, huge = io.BytesIO(), npy(1).replace(b"()", b"(10000000000000,)").replace(b" " * 15 + b"\n", b"\n")
     np.savez(archive, np.array(1))
-    odd = (archive.getvalue(), npy(np.inf), npy([1, 2]), huge)
-    files |= {f"train_set/images/{n}.jpg": jpg() for n in range(4)}
+    broken = npy(1).replace(b"()", b"(\xb7")
+    odd = (archive.getvalue(), npy(np.inf), npy([1, 2]), huge, broken)
+    files |= {f"train_set/images/{n}.jpg": jpg() for n in range(5)}
     files |= {f"train_set/annotations/{n}_exp.npy": content for n, content in enumerate(odd)}
     data = open_dataset(write(tmp_path / "d", files))
     assert set(data.select("train").samples["status"]) == {"unlabelled"}
