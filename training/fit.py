@@ -57,11 +57,12 @@ def train(
     if folds is not None:
         check_nobody_knows(recipe, faces)
     work = _work_folder(out, _key(recipe, datasets, labels, folds), resume)
+    learnt = card.data(datasets, faces) | notes
     classifier, outcome, training = _trained(recipe, faces, divided(everything, recipe), work, progress)
     results = classifier.card["figures"] | card.tested(recipe, dataset, classifier, faces.content)
     if folds is not None:
         results["out_of_fold"] = write_out_of_fold(recipe, classifier.preprocessing, faces, folds, work, progress)
-    told = {"figures": results, "recipe": recipe.model_dump(mode="json"), "data": card.data(datasets, faces) | notes}
+    told = {"figures": results, "recipe": recipe.model_dump(mode="json"), "data": learnt}
     model = checkpoints.save(classifier, work / "model", told | card.made())
     write_curves(outcome.curves, model)
     write_dynamics(training, outcome.margins, model)
