@@ -136,7 +136,8 @@ def mantel_haenszel(first: ArrayLike, n_first: ArrayLike, second: ArrayLike, n_s
     if not len(x):
         return float("nan")
     expected = a * wins / total
-    variance = a * (total - a) * wins * (total - wins) / (total.astype(np.float64) ** 2 * (total - 1))
+    size, share = total.astype(np.float64), a / total  # whole numbers of 64 bits end at 110,000 images
+    variance = share * (1 - share) * wins * (size - wins) / (size - 1)
     if variance.sum() >= 25:
         return float(2 * stats.norm.sf(abs(x.sum() - expected.sum()) / np.sqrt(variance.sum())))
     density, start = np.ones(1), 0

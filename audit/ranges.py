@@ -109,10 +109,10 @@ def _gaps(recall: np.ndarray, first: np.ndarray, second: np.ndarray, weights: np
 
 def clearest_cell(counts: Counts, dealt: np.ndarray) -> ClearestCell | None:
     """The group and class whose recall stands out most from the other groups' recall of the same class."""
-    labelled, correct = counts.labelled, counts.correct
+    labelled, correct = counts.labelled.astype(float), counts.correct  # products outgrow whole numbers of 64 bits
     total, hits = labelled.sum(axis=0), correct.sum(axis=0)
     expected = ratio(labelled * hits, total)
-    variance = ratio(labelled * (total - labelled) * (hits * (total - hits)), total.astype(float) ** 2 * (total - 1))
+    variance = ratio(labelled * (total - labelled) * (hits * (total - hits)), total**2 * (total - 1))
     telling = (labelled >= MIN_IMAGES) & (total - labelled >= MIN_IMAGES) & (variance > 0)
     if not telling.any():
         return None

@@ -23,6 +23,13 @@ LABEL_COLUMNS = ("label", "emotion", "expression", "target", "class")
 SPLIT_COLUMNS = ("split", "usage", "partition", "subset", "set")
 SUBJECT_COLUMNS = ("subject_id", "subject", "person", "person_id", "identity")
 NOT_ATTRIBUTES = frozenset({*KEY_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS, *SUBJECT_COLUMNS, "pixels", "status"})
+RUN_COLUMNS = frozenset({
+    "content_id", "predicted", "confidence", "margin", "reason", "brightness", "contrast", "sharpness",
+    "seen_in_training", "label_issue_score", "suggested", "suggestion_score", "duplicate_group", "strangeness",
+})  # fmt: skip
+"""What an audit itself says of each image: a column of that name would stand in its place."""
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "#N/A", "#NA", "<NA>")
+"""What an empty cell is written as. ``None`` only where names, labels and numbers are told: glasses may be None."""
 FERPLUS_VOTES = {
     "neutral": "votes_neutral", "happiness": "votes_happiness", "surprise": "votes_surprise",
     "sadness": "votes_sadness", "anger": "votes_anger", "disgust": "votes_disgust", "fear": "votes_fear",
@@ -93,13 +100,18 @@ def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
         raise InputError(f"The table {path} does not exist; a .csv or .parquet file was expected: check the path.")
     try:
         if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
+            table = _plain_rows(pd.read_parquet(path))
             table = table if rows is None else table.head(rows)
         else:
             comma = _separator(path)
-            table = pd.read_csv(path, sep=comma, encoding="utf-8-sig", low_memory=False, nrows=rows)
             first = pd.read_csv(path, sep=comma, encoding="utf-8-sig", header=None, nrows=1, dtype=str).iloc[0].dropna()
             _no_name_twice(path, first)
+            names = {name for name in first if name.strip().lower() in KEY_COLUMNS}
+            table = pd.read_csv(
+                path, sep=comma, encoding="utf-8-sig", low_memory=False, nrows=rows,
+                dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=list(MISSING),
+            )  # fmt: skip
+            table = table.apply(_without_none)
     except (ValueError, OSError, UnicodeError) as error:
         reason = textwrap.shorten(str(error), 160, placeholder=" ...")
         raise InputError(
@@ -108,6 +120,24 @@ def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
     table.columns = [str(name).strip() for name in table.columns]
     _no_name_twice(path, table.columns.to_series())
     return table
+
+
+def _plain_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows numbered anew, since tables are joined by their order; an index that has a name is a column of it."""
+    named = [name for name in table.index.names if name is not None and name not in table.columns]
+    return table.reset_index(drop=not named)
+
+
+def _without_none(column: pd.Series) -> pd.Series:
+    """``None`` is a missing value where the others are numbers, and where names, labels or parts are told."""
+    none = column == "None"
+    if not none.any():
+        return column
+    others = column[~none].dropna()
+    numbers = pd.to_numeric(others, errors="coerce")
+    if len(others) and numbers.notna().all():
+        return pd.to_numeric(column.where(~none))
+    return column.where(~none) if str(column.name).strip().lower() in NOT_ATTRIBUTES else column
 
 
 def _no_name_twice(path: Path, names: pd.Series) -> None:
@@ -135,6 +165,10 @@ def attribute_columns(table: pd.DataFrame) -> tuple[dict[str, pd.Series], tuple[
             columns[lowered] = _votes(table[name], name)
         elif lowered in SUBJECT_COLUMNS:
             columns.setdefault("subject_id", categories(table[name]))
+        elif lowered in RUN_COLUMNS:
+            notes.append(
+                f"The column {name} was left out: an audit says that itself; rename it to compare groups by it."
+            )
         elif lowered not in NOT_ATTRIBUTES and not lowered.startswith("unnamed:"):
             values = attribute_values(table[name])
             groups = values.nunique()

@@ -46,7 +46,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from audit import confusion
 from audit.compare import Comparison, compare
@@ -64,6 +64,13 @@ Judge = Literal["near", "far", "estimate"]
 HOLDS, SHORT, UNCHECKED = "holds", "falls short", "could not be checked"
 OF_INTERSECTIONS = ("accuracy", "standardised_accuracy", "recall")
 """Gaps that are measured for intersections too."""
+CODES = tuple(
+    f"FV-{kind}{number:03}"
+    for kind, last in (("D", 7), ("M", 5), ("F", 4), ("S", 5), ("L", 2))
+    for number in range(1, last + 1)
+)
+"""What findings there can be."""
+OF_PIXELS = ("FV-D004", "FV-D005", "FV-D006", "FV-D007")
 EXIT = {HOLDS: 0, SHORT: 1, UNCHECKED: 2}
 
 
@@ -116,6 +123,14 @@ class Findings(_Part):
 
     forbidden: tuple[str, ...] = ()
 
+    @field_validator("forbidden")
+    @classmethod
+    def _known(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        codes = tuple(code.upper() for code in codes)
+        if unknown := [code for code in codes if code not in CODES]:
+            raise ValueError(f"{unknown[0]} is no finding's code; there are {', '.join(CODES)}")
+        return codes
+
 
 class Baseline(_Part):
     """A run on the same images, and how far the audited one may fall behind it."""
@@ -140,7 +155,8 @@ class Policy(_Part):
 
     @model_validator(mode="after")
     def _asks_something(self) -> Policy:
-        if not self.model_dump(exclude_defaults=True, exclude={"judge"}):
+        tables = self.model_dump(exclude_defaults=True, exclude={"judge"}).values()
+        if not any(set(table) - {"judge", "attributes", "run"} for table in tables):
             raise ValueError("it asks nothing; at least one floor, gap or other limit was expected")
         return self
 
@@ -333,15 +349,28 @@ def _calibration(run: AuditRun, policy: Policy) -> Iterator[Rule]:
     for name, limit in policy.calibration.model_dump(exclude_none=True).items():
         value = figures[name]
         words = "calibration error" + (" (debiased)" if name == "ece_debiased" else "")
-        yield at_most("calibration", words, limit, (value,) * 3, "estimate", "the run has no probabilities")
+        yield at_most(
+            "calibration", words, limit, (value,) * 3, "estimate", "the run has predictions without probabilities"
+        )
 
 
 def _findings(run: AuditRun, policy: Policy) -> Iterator[Rule]:
     for code in policy.findings.forbidden:
         met = [one for one in run.findings if one.code == code]
-        unchecked = [one for one in met if one.severity == "unchecked"]
-        outcome = HOLDS if not met else UNCHECKED if len(unchecked) == len(met) else SHORT
-        yield Rule("findings", f"no finding {code}", "none", outcome, reason=met[0].detail if met else "")
+        short = [one.detail for one in met if one.severity != "unchecked"]
+        missed = [one.detail for one in met if one.severity == "unchecked"] or _not_looked_for(run, code)
+        outcome = SHORT if short else UNCHECKED if missed else HOLDS
+        yield Rule("findings", f"no finding {code}", "none", outcome, reason=next(iter([*short, *missed]), ""))
+
+
+def _not_looked_for(run: AuditRun, code: str) -> list[str]:
+    """Why there could be no finding of a code, whatever the data; empty where it was looked for."""
+    if code.startswith("FV-S") and not run.saliency_methods:
+        return ["the run has no maps"]
+    if code in OF_PIXELS and run.samples["content_id"].isna().all():
+        return ["the run has no pictures"]
+    first = {"FV-F": "FV-F001", "FV-L": "FV-L001"}.get(code[:4])
+    return [one.detail for one in run.findings if one.code == first and one.severity == "unchecked"]
 
 
 def _baseline(run: AuditRun, policy: Policy) -> Iterator[Rule]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from faces.attributes import AGE_BANDS, FERPLUS_VOTES, age_band, join_metadata, measure
+from faces.attributes import AGE_BANDS, FERPLUS_VOTES, age_band, join_metadata, measure, read_table
 from faces.errors import InputError
 from faces.readers import open_dataset
 from tests.unit.test_faces_readers import cell, fer_csv, png
@@ -78,6 +78,32 @@ def test_what_becomes_an_attribute_and_what_does_not(tmp_path, data):
     assert list(rows["subject_id"]) == ["7", "7", "8", "8", "9"]
     assert list(data.samples["label"]) == list(joined.samples["label"])
     assert joined.notes[-1] == "The column nothing was left out: it is empty."
+
+
+def test_what_an_audit_says_itself_is_no_attribute(tmp_path, data):
+    names = [name.rsplit("/", 1)[1] for name in data.samples["sample_id"]]
+    people = {"image": names, "predicted": ["sad"] * len(names), "Brightness": ["dark"] * len(names)}
+    joined = join_metadata(data, sidecar(tmp_path, people))
+    assert joined.attributes == () and "predicted" not in joined.samples
+    assert joined.notes[-1] == (
+        "The column Brightness was left out: an audit says that itself; rename it to compare groups by it."
+    )
+
+
+def test_none_may_be_a_group_and_names_keep_their_zeros(tmp_path):
+    files = {f"{label}/00{n}.png": png() for n, label in enumerate(("happy", "sad", "happy", "sad"))}
+    data = open_dataset(write(tmp_path / "d.zip", files))
+    rows = ["000,None,None,1,NA", "001,sun,31,None,blue", "002,None,40,2,", "003,sun,8,0,blue"]
+    (tmp_path / "people.csv").write_text("\n".join(["image,glasses,years,votes_sad,eyes", *rows]))
+    joined = join_metadata(data, tmp_path / "people.csv")
+    assert list(joined.samples["glasses"]) == ["None", "sun", "None", "sun"]
+    assert list(joined.samples["years"]) == [None, "31", "40", "8"] and list(joined.samples["eyes"])[::2] == [
+        None,
+        None,
+    ]
+    assert joined.samples["votes_sad"].isna().tolist() == [False, True, False, False]
+    (tmp_path / "list.csv").write_text("path,label\na.png,None\nb.png,sad\n")
+    assert read_table(tmp_path / "list.csv")["label"].isna().tolist() == [True, False]
 
 
 def test_free_text_and_measurements_are_left_out_with_a_note(tmp_path):

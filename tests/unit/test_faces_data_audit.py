@@ -81,6 +81,15 @@ def test_a_table_s_numbers_are_named_by_the_classes_given(tmp_path):
         inspect_path(path, classes=LabelSet(("sad", "happy")))
 
 
+@pytest.mark.parametrize("index", [None, "image"])
+def test_a_shuffled_table_keeps_labels_beside_their_people(tmp_path, index):
+    table = pd.DataFrame({"image": [f"{n}.png" for n in range(60)], "label": [0, 1] * 30, "sex": ["f", "m"] * 30})
+    table = table.sample(frac=0.9, random_state=1)
+    (table if index is None else table.set_index(index)).to_parquet(tmp_path / "people.parquet")
+    found = inspect_path(tmp_path / "people.parquet", classes=LabelSet(("sad", "happy")), attributes=["sex"])
+    assert found.stereotypes[0].cramers_v > 0.9
+
+
 def test_a_table_without_rows_is_refused(tmp_path):
     (tmp_path / "people.csv").write_text("label,sex\n")
     with pytest.raises(InputError, match="has no rows below its header"):

@@ -140,6 +140,10 @@ def test_a_baseline_is_found_from_the_policys_folder(runs, tmp_path) -> None:
 def test_forbidden_findings(runs, tmp_path) -> None:
     verdict = _gate(runs[0], '[findings]\nforbidden = ["FV-M001", "FV-M003"]', tmp_path)
     assert [rule.outcome for rule in verdict.rules] == ["holds", "could not be checked"]
+    codes = '["fv-d001", "FV-D005", "FV-D007", "FV-S003", "FV-L002"]'
+    verdict = _gate(runs[0], f"[findings]\nforbidden = {codes}", tmp_path)
+    assert [rule.outcome for rule in verdict.rules] == ["holds", *["could not be checked"] * 4]
+    assert [rule.reason for rule in verdict.rules[1:4]] == ["the run has no pictures"] * 2 + ["the run has no maps"]
 
 
 def test_junit_says_the_same_as_the_table(runs, tmp_path) -> None:
@@ -155,6 +159,9 @@ def test_junit_says_the_same_as_the_table(runs, tmp_path) -> None:
         ("[floors]\naccurracy = 0.5", "floors.accurracy"),
         ("[floors]\naccuracy = 50", "floors.accuracy"),
         ("judge = 'far'", "asks nothing"),
+        ("[floors]\njudge = 'far'", "asks nothing"),
+        ("[baseline]\nrun = 'before'", "asks nothing"),
+        ("[findings]\nforbidden = ['FV-X999']", "FV-X999 is no finding's code"),
         ("[floors", "no TOML"),
     ],
 )

@@ -101,6 +101,13 @@ def test_large_strata_equal_mantel_haenszel() -> None:
     assert p == pytest.approx(StratifiedTable(tables).test_null_odds().pvalue, rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [1_000, 80_000, 3_000_000])
+def test_products_of_large_counts_do_not_overflow(n: int) -> None:
+    table = np.array([[n // 2, n // 2], [n // 2 - 300, n // 2 + 300]], dtype=np.float64)
+    p = intervals.mantel_haenszel([n // 2], [n], [n // 2 - 300], [n])
+    assert p == pytest.approx(StratifiedTable([table]).test_null_odds().pvalue, rel=1e-6)
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_adjustments_equal_statsmodels(p_values: list[float]) -> None:

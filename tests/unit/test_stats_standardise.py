@@ -146,3 +146,14 @@ def test_the_clearest_cell_is_the_planted_one() -> None:
     cell = clearest_cell(counts, deal(counts, 1000, np.random.default_rng(5)))
     assert cell is not None and (cell.group, cell.class_name) == ("b", "happy")
     assert cell.p_value < 0.01 and cell.recall < cell.elsewhere
+
+
+def test_the_clearest_cell_is_as_clear_however_many_images_there_are() -> None:
+    counts = _table(np.random.default_rng(4), 300, 0.0)
+    found = []
+    for times in (1, 400):
+        many = Counts("race", counts.groups, counts.classes, counts.table * times)
+        cell = clearest_cell(many, np.zeros((1, *counts.labelled.shape)))
+        assert cell is not None
+        found.append((cell.group, cell.class_name, cell.statistic / times**0.5))
+    assert found[0][:2] == found[1][:2] and found[1][2] == pytest.approx(found[0][2], rel=0.01)
