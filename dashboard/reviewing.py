@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from audit.jsonsafe import plain
+from audit.review.domain import Unavailable
 from dashboard.media import LABEL, MINUS, PREDICTED, face_address, map_address
 from dashboard.query import Query
 from faces.errors import InputError
@@ -194,7 +195,10 @@ def write(site: Site, slug: str, what: str) -> tuple[Response, int]:
 def _answer(
     site: Site, slug: str, act: Callable[[Served, Any], dict[str, Any]] | None, given: Any
 ) -> tuple[Response, int]:
-    """JSON; 400 with a sentence where the call is wrong, 404 where there is no such run or call."""
+    """JSON; 400 with a sentence where the call is wrong, 404 where there is no such run or call, 503 where the database
+
+    does not answer: the page keeps its decisions and asks again.
+    """
     from flask import jsonify
 
     served = site.find(slug)
@@ -203,4 +207,4 @@ def _answer(
     try:
         return jsonify(plain(act(served, given))), 200
     except InputError as error:
-        return jsonify({"error": str(error)}), 400
+        return jsonify({"error": str(error)}), 503 if isinstance(error, Unavailable) else 400

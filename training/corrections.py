@@ -40,9 +40,11 @@ def correct(faces: Faces, file: Path) -> Corrected:
     index, found = _Index(faces), 0
     for line, row in enumerate(_table(file), start=2):
         rows = index.reached(row)
-        target = _target(row, faces.labels, f"{file}, line {line}")
         found += len(rows)
-        if target is None or not len(rows):
+        if not rows or _unchanged(row):
+            continue
+        target = _target(row, faces.labels, f"{file}, line {line}")
+        if target is None:
             continue
         if isinstance(target, str):
             dropped[rows] = True
@@ -87,6 +89,11 @@ def _table(file: Path) -> list[dict[str, str]]:
             "new_label, label or soft were expected."
         )
     return table.to_dict("records")
+
+
+def _unchanged(row: dict[str, str]) -> bool:
+    """A line of all labels, as `review export` writes it, on which nobody decided otherwise."""
+    return "changed" in row and not row.get("soft") and row.get("label") == row.get("old_label")
 
 
 def _target(row: dict[str, str], labels: LabelSet, where: str) -> torch.Tensor | str | None:

@@ -29,6 +29,10 @@ Key = tuple[str, str]
 """What a decision is about: (content_id, old label). The same pixels under another label are another question."""
 
 
+class Unavailable(InputError):
+    """The database does not answer now; what was asked may be asked again."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """One line of the log; never changed, never deleted.

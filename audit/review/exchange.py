@@ -46,6 +46,8 @@ def read_decisions(path: Path, run: AuditRun, reviewer: str | None = None) -> li
     lines = _lines(path)
     found = []
     for number, line in enumerate(lines, start=2):
+        if "changed" in line and not line.get("soft") and line.get("label") == line.get("old_label"):
+            continue  # of a file of all labels, as `review export` writes it: nobody decided here
         try:
             found.append(_from_line({name: value for name, value in line.items() if value}, run, reviewer))
         except InputError as error:
@@ -91,7 +93,7 @@ def read_label_studio(path: Path, run: AuditRun) -> list[Decision]:
     found = []
     for number, task in enumerate(tasks, start=1):
         try:
-            found += [_from_annotation(task, entry, run) for entry in task.get("annotations", [])]
+            found += [_from_annotation(task, entry, run) for entry in task["annotations"]]
         except (InputError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path}, task {number}: {error if isinstance(error, InputError) else 'not a task made here'}; export "
@@ -109,6 +111,11 @@ def _lines(path: Path) -> list[dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path} cannot be read as a CSV ({why}); pass a CSV of decisions in UTF-8.") from None
+    if "annotation_id" in columns:
+        raise InputError(
+            f"{path} is Label Studio's CSV, in which the label is the one that was asked about; export the project as "
+            "JSON and pass that."
+        )
     if not columns & {"sample_id", "content_id"} or not columns & {"new_label", "action", "label", "soft"}:
         raise InputError(
             f"{path} has the columns {', '.join(sorted(columns)) or 'none'}; sample_id or content_id, and new_label or "
@@ -148,11 +155,13 @@ def _identity(line: Mapping[str, str], run: AuditRun) -> tuple[str, str, str]:
     if row is None:
         return sample or content, content, old
     known = run.samples.iloc[row]
-    return (
-        sample or str(known["sample_id"]),
-        content or str(known["content_id"] or ""),
-        old or str(known["label"] or ""),
-    )
+    kept, label = (known[name] if isinstance(known[name], str) else "" for name in ("content_id", "label"))
+    if not kept or label not in run.classes:
+        raise InputError(
+            f"{sample or content} has no readable picture with a label of this run's classes; there is nothing to "
+            "decide: leave its line out."
+        )
+    return sample or str(known["sample_id"]), content or kept, old or label
 
 
 def _action(new: str | None, soft: Mapping[str, float] | None, old: str) -> str:

@@ -83,8 +83,8 @@ def corrected_archive(run: AuditRun, verdicts: Mapping[Key, Verdict], dataset: F
 def fer2013_csv(run: AuditRun, verdicts: Mapping[Key, Verdict], dataset: FaceDataset, out: Path) -> int:
     """Write ``emotion,pixels,Usage`` with the corrected labels in FER-2013's numbering; returns how many rows.
 
-    Pictures become 48 x 48 grey. What is left out is as in ``corrected_archive``. Raises InputError where the run has
-    classes that FER-2013 does not number.
+    Pictures become 48 x 48 grey. What is left out is as in ``corrected_archive``, and labels that are no class of the
+    run and have no number. Raises InputError where the run has classes that FER-2013 does not number.
     """
     unknown = [name for name in run.classes if name not in FER_ORDER]
     if unknown:
@@ -96,6 +96,8 @@ def fer2013_csv(run: AuditRun, verdicts: Mapping[Key, Verdict], dataset: FaceDat
         writer = csv.writer(file)
         writer.writerow(["emotion", "pixels", "Usage"])
         for line, pixels in _pictures(corrected(run, verdicts), dataset):
+            if line["label"] not in FER_ORDER:
+                continue
             split = line["split"]
             usage = FER_USAGE.get(split_name(split), split) if split else "Training"
             writer.writerow([FER_ORDER.index(line["label"]), " ".join(map(str, _grey48(pixels).ravel())), usage])

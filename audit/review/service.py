@@ -333,9 +333,15 @@ class ReviewService:
     def add(self, decisions: Sequence[Decision]) -> int:
         """Record decisions made elsewhere (an import); returns how many were new. Raises InputError on a bad one."""
         checked = [check(decision, self.run.classes) for decision in decisions]
-        known = {decision.id for decision in self.store.log()}
+        known = {decision.id: decision for decision in self.store.log()}
+        for decision in checked:
+            if (other := known.get(decision.id)) and _said(other) != _said(decision):
+                raise InputError(
+                    f"The decision {decision.id} on {decision.sample_id} is recorded as {other.action} and is "
+                    f"{decision.action} here; a decision stays as it was made: empty its id to record another one."
+                )
         self.store.append(*checked)
-        return len({decision.id for decision in checked} - known)
+        return len({decision.id for decision in checked} - set(known))
 
     # Inside
 
@@ -421,3 +427,8 @@ def _pace(decisions: Sequence[Decision]) -> float | None:
     times = [datetime.fromisoformat(when).timestamp() for when in lately]
     gaps = [later - earlier for earlier, later in pairwise(times) if later - earlier <= PAUSE]
     return len(gaps) / sum(gaps) * 3600 if sum(gaps) > 0 else None
+
+
+def _said(decision: Decision) -> tuple[Any, ...]:
+    """What a decision decides, whoever made it; an export may leave names out."""
+    return decision.content_id, decision.old_label, decision.action, decision.new_label, decision.soft

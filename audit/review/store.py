@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from audit.review.domain import UNDO, Decision
+from audit.review.domain import UNDO, Decision, Unavailable
 from faces.errors import InputError
 
 _META = sa.MetaData()
@@ -207,7 +207,7 @@ class ReviewStore:
         try:
             yield
         except sa.exc.OperationalError as error:
-            raise InputError(
+            raise Unavailable(
                 f"The review database {self.url} does not answer ({_cause(error)}) and {outcome}; "
                 "check that it runs and can be written to, then try again."
             ) from None

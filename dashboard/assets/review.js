@@ -17,7 +17,7 @@
   const parameters = () => new URLSearchParams(location.search);
   const slug = () => desk.dataset.review;
   const classes = () => desk.dataset.classes.split("|");
-  const reviewer = () => (document.getElementById("reviewer") || {}).value || "me";
+  const reviewer = () => ((document.getElementById("reviewer") || {}).value || "").trim() || "me";
   const blind = () => Boolean((document.querySelector("#review-blind input, input#review-blind") || {}).checked);
   const percent = (share) => `${(100 * share).toFixed(share >= 0.1 ? 0 : 1)}%`;
 
@@ -41,18 +41,29 @@
   async function checked(answer) {
     const body = await answer.json();
     if (answer.ok) return body;
-    throw Object.assign(new Error(body.error || "The server refused."), { refused: answer.status < 500 });
+    throw Object.assign(new Error(body.error || "The server refused."), { status: answer.status, refused: answer.status < 500 });
   }
 
   /* ---- the outbox ------------------------------------------------------------------------------------------- */
 
+  let memory = null; /* the outbox where the browser stores nothing */
+  const held = new Set(); /* decisions of runs that this server does not serve: kept for one that does */
+
   function outbox() {
+    if (memory) return memory;
     try { return JSON.parse(localStorage.getItem(OUTBOX) || "[]"); } catch (error) { return []; }
   }
 
   function keep(entries) {
-    try { localStorage.setItem(OUTBOX, JSON.stringify(entries)); } catch (error) { /* the page still has them in flight */ }
+    try {
+      localStorage.setItem(OUTBOX, JSON.stringify(entries));
+      memory = null;
+    } catch (error) {
+      memory = entries;
+    }
   }
+
+  const due = () => outbox().filter((entry) => !held.has(entry.body.id));
 
   let sending = null;
   let wait = 0;
@@ -63,8 +74,9 @@
   }
 
   async function empty() {
-    for (let entries = outbox(); entries.length; entries = outbox()) {
+    for (let entries = due(); entries.length; entries = due()) {
       const { run, what, body } = entries[0];
+      let refused = null;
       try {
         await tell(run, what, body);
         wait = 0;
@@ -75,10 +87,13 @@
           setTimeout(send, wait);
           return;
         }
-        saved(error.message, true);
+        if (error.status === 404) { held.add(body.id); continue; }
+        refused = error.message;
+        if (state) for (const id of body.sample_ids || [body.sample_id]) state.done.delete(id);
       }
       keep(outbox().filter((entry) => entry.body.id !== body.id));
-      if (!outbox().length && desk && state.words) saved(`Saved: ${state.words}`);
+      if (refused) saved(refused, true);
+      else if (!due().length && desk && state.words) saved(`Saved: ${state.words}`);
     }
     if (desk) refresh();
   }
@@ -92,7 +107,7 @@
   /* ---- queue and pictures ------------------------------------------------------------------------------------ */
 
   function fresh() {
-    return { queue: [], items: new Map(), current: null, past: [], future: [], done: new Set(), words: "", at: 0, soft: null };
+    return { queue: [], items: new Map(), current: null, past: [], decided: [], future: [], done: new Set(), words: "", at: 0, soft: null };
   }
 
   function asked() {
@@ -359,7 +374,8 @@
   /* Into the outbox first, so that nothing that was decided depends on the server. */
   function record(what, body, ids, decisions, told) {
     keep([...outbox(), { run: slug(), what, body }]);
-    state.past.push({ id: state.current, decisions });
+    state.past.push({ id: state.current });
+    state.decided.push({ id: state.current, decisions });
     for (const id of ids) { state.done.add(id); state.items.delete(id); }
     state.queue = state.queue.filter((id) => !state.done.has(id));
     state.words = told;
@@ -408,9 +424,8 @@
 
   async function undo() {
     await send();
-    if (outbox().length) return;
-    let last = state.past.pop();
-    while (last && !last.decisions) last = state.past.pop();
+    if (due().length) return;
+    const last = state.decided[state.decided.length - 1];
     try {
       let answer = null;
       for (const id of last ? last.decisions : [null]) {
@@ -418,10 +433,13 @@
         if (!answer.sample_id) { saved("There is nothing to undo."); return; }
         state.done.delete(answer.sample_id);
       }
+      state.decided.pop();
       state.items.clear();
       if (state.current) state.future.push(state.current);
       state.words = "";
-      await show((last && last.id) || answer.sample_id);
+      const again = (last && last.id) || answer.sample_id;
+      state.past = state.past.filter((entry) => entry.id !== again);
+      await show(again);
       saved("Undone.");
       refresh();
     } catch (error) {
@@ -591,11 +609,11 @@
 
   function start() {
     askWhy();
-    state = Object.assign(fresh(), state ? { past: state.past, target: state.target } : {});
+    state = Object.assign(fresh(), state ? { past: state.past, decided: state.decided, target: state.target } : {});
     const id = parameters().get("id");
     if (id) show(id);
     refresh();
-    if (outbox().length) send();
+    if (due().length) send();
   }
 
   let queueOf = "";
@@ -617,5 +635,5 @@
   window.addEventListener("_dashprivate_pushstate", () => setTimeout(look, 0));
   window.addEventListener("popstate", () => setTimeout(look, 0));
   window.addEventListener("online", send);
-  setTimeout(() => outbox().length && send(), 1000);
+  setTimeout(() => due().length && send(), 1000);
 })();

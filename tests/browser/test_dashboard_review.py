@@ -204,6 +204,47 @@ def test_a_dead_server_loses_no_decision(desk: Page, site: Site) -> None:
     assert len(decisions(site, first)) == len(decisions(site, second)) == 1
 
 
+def test_a_database_that_does_not_answer_loses_no_decision(desk: Page, site: Site) -> None:
+    answers = iter([(503, "The review database does not answer."), (400, "No.")])
+
+    def answer(route: Route) -> None:
+        status, error = next(answers, (200, ""))
+        route.fulfill(status=status, json={"error": error}) if error else route.continue_()
+
+    desk.route("**/reviewing/*/decide", answer)
+    first = press(desk, "k")
+    expect(desk.locator(SAVED)).to_contain_text("waits to be saved")
+    expect(desk.locator(SAVED)).to_have_text("No.")  # what is refused is said, and asked again
+    assert not decisions(site, first)
+    desk.keyboard.press("ArrowLeft")
+    expect(desk.locator(SHOWN)).to_have_text(first)
+    press(desk, "k")
+    expect(desk.locator(SAVED)).to_contain_text(re.compile("^Saved.*kept"))
+    assert recorded(site, first, "keep")
+
+
+def test_decisions_of_another_run_wait_for_it(desk: Page, site: Site) -> None:
+    other = [{"run": "another", "what": "decide", "body": {"id": "0" * 32, "sample_id": "a.png", "action": "keep"}}]
+    desk.evaluate("other => localStorage.setItem('facevalue-outbox', JSON.stringify(other))", other)
+    first = press(desk, "k")
+    expect(desk.locator(SAVED)).to_contain_text(re.compile("^Saved.*kept"))
+    assert recorded(site, first, "keep")
+    assert desk.evaluate("JSON.parse(localStorage.getItem('facevalue-outbox'))") == other
+
+
+def test_undo_takes_back_the_last_decision_after_looking_back(desk: Page, site: Site) -> None:
+    first, second = press(desk, "k"), press(desk, "k")
+    expect(desk.locator(SAVED)).to_contain_text(re.compile("^Saved.*kept"))
+    desk.keyboard.press("ArrowLeft")
+    expect(desk.locator(SHOWN)).to_have_text(second)
+    desk.keyboard.press("ArrowRight")
+    expect(desk.locator(SHOWN)).not_to_have_text(second)
+    desk.keyboard.press("u")
+    expect(desk.locator(SAVED)).to_have_text("Undone.")
+    expect(desk.locator(SHOWN)).to_have_text(second)
+    assert recorded(site, second, "undo") and recorded(site, first, "keep")
+
+
 def test_an_answer_lost_on_the_way_records_once(desk: Page, site: Site) -> None:
     lost = {"next": True}
 

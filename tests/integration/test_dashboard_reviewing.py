@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from audit.review.domain import Unavailable
+from audit.review.store import ReviewStore
 from audit.run import AuditRun
 from dashboard.app import create_app
 from tests.dashboard_runs import make_run
@@ -57,6 +59,15 @@ def test_a_decision_is_kept_once_and_leaves_the_queue(client, run: AuditRun) -> 
     assert [made["action"] for made in item["decided"]] == ["keep"]
     assert post(client, "undo").get_json() == {"sample_id": sample}
     assert sample in queue(client)
+
+
+def test_a_database_that_does_not_answer_is_to_be_asked_again(client, run: AuditRun, monkeypatch) -> None:
+    def silent(*_: object) -> None:
+        raise Unavailable("The review database does not answer.")
+
+    sample = queue(client)[0]
+    monkeypatch.setattr(ReviewStore, "append", silent)
+    assert post(client, "decide", id="b" * 32, sample_id=sample, action="keep", shown=["image"]).status_code == 503
 
 
 def test_many_at_once(client) -> None:

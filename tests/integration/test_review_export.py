@@ -187,6 +187,53 @@ def test_a_bad_line_is_named(reviewed: tuple, tmp_path: Path, text: str, words: 
         exchange.read_decisions(path, service.run, reviewer="eve")
 
 
+def test_of_a_file_of_all_labels_the_edited_lines_are_read(reviewed: tuple, tmp_path: Path) -> None:
+    service, _, names = reviewed
+    out = tmp_path / "corrected.csv"
+    export.corrected_csv(service.run, {}, out)
+    old, new = service.item(names[5]).label, other(service, names[5])
+    edited = [
+        line.replace(f",{old},{old},", f",{old},{new},") if line.startswith(f"{names[5]},") else line
+        for line in out.read_text().splitlines()
+    ]
+    out.write_text("\n".join(edited))
+    (made,) = exchange.read_decisions(out, service.run, reviewer="eve")
+    assert (made.sample_id, made.action, made.new_label) == (names[5], "relabel", new)
+
+
+def test_what_is_recorded_is_not_changed_by_a_file(reviewed: tuple, tmp_path: Path) -> None:
+    service = reviewed[0]
+    out = tmp_path / "decisions.csv"
+    exchange.decisions_csv(service.log(), out)
+    out.write_text(out.read_text().replace(",keep,", ",not_a_face,"))
+    with pytest.raises(InputError, match="recorded as keep and is not_a_face here; .* empty its id"):
+        service.add(exchange.read_decisions(out, service.run))
+    assert len(service.log()) == 7
+
+
+@pytest.mark.parametrize(("column", "value"), [("label", None), ("label", "contempt"), ("content_id", None)])
+def test_a_picture_that_cannot_be_decided_is_no_line(tmp_path: Path, column: str, value: str | None) -> None:
+    run, _, _ = make_run(tmp_path)
+    run.samples.loc[0, column] = value
+    (tmp_path / "plain.csv").write_text(f"sample_id,label\n{run.samples['sample_id'][0]},sad\n")
+    with pytest.raises(InputError, match="line 2: .* no readable picture with a label of this run's classes"):
+        exchange.read_decisions(tmp_path / "plain.csv", run, reviewer="eve")
+
+
+def test_label_studio_s_csv_is_refused(reviewed: tuple, tmp_path: Path) -> None:
+    service, _, names = reviewed
+    (tmp_path / "ls.csv").write_text(f"annotation_id,annotator,emotion,label,sample_id\n1,me,sad,happy,{names[0]}\n")
+    with pytest.raises(InputError, match="Label Studio's CSV.* export the project as JSON"):
+        exchange.read_decisions(tmp_path / "ls.csv", service.run, reviewer="eve")
+
+
+def test_labels_without_a_number_are_left_out_of_fer2013(tmp_path: Path) -> None:
+    run, dataset, _ = make_run(tmp_path)
+    run.samples.loc[0, "label"] = "bored"
+    n = export.fer2013_csv(run, {}, dataset, tmp_path / "fer.csv")
+    assert n == len(export.corrected(run, {}).query("label != '' and content_id == content_id")) - 1
+
+
 def test_an_import_without_a_reviewer_or_a_file_is_refused(reviewed: tuple, tmp_path: Path) -> None:
     service, _, names = reviewed
     path = tmp_path / "plain.csv"

@@ -151,6 +151,15 @@ def test_by_content_only_rows_with_the_old_label_are_reached(faces: Faces, tmp_p
     assert corrected.faces.classes[[0, 90, 1]].tolist() == [0, 0, 2]
 
 
+def test_lines_that_nobody_changed_are_passed_over(faces: Faces, tmp_path: Path) -> None:
+    names = faces.samples["sample_id"]
+    lines = [f"{names[0]},contempt,contempt,False", f"{names[1]},sad,sad,False", "elsewhere.png,x,contempt,True"]
+    (tmp_path / "c.csv").write_text("\n".join(["sample_id,old_label,label,changed", *lines]))
+    found = correct(faces, tmp_path / "c.csv")
+    assert (found.changed, found.softened, found.dropped) == (0, 0, 0)
+    assert torch.equal(found.faces.targets, faces.targets)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
