@@ -8,14 +8,14 @@ on PublicTest, and the mean -log of the label's probability on the former at the
 in nats. Members and views are to be chosen by what was held out; the figures of PublicTest are what that choice gives.
 Two views are the image both ways round, six are those and both turned by the first checkpoint's angle to either side. A
 file keeps the mean of its members' biases alone, with which each is judged here; what each got with its own stands on
-its card.
+its card. Logits are taken as they were before a checkpoint's calibration, as `facevalue ensemble` joins them.
 """
 
 from __future__ import annotations
 
 import sys
 from itertools import combinations
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -24,6 +24,7 @@ from benchmarks._real import faces_folder
 from faces.readers import open_dataset
 from models import checkpoints, networks
 from models.classifier import Classifier
+from training.ensemble import members
 from training.figures import probabilities
 from training.gather import gathered
 from training.loop import divided
@@ -47,10 +48,6 @@ def _trainings(classifier: Classifier) -> list[dict[str, Any]]:
     return found
 
 
-def _parts(classifier: Classifier) -> list[networks.Pooled]:
-    return networks.members(cast(networks.Pooled, classifier.network))
-
-
 def main() -> int:
     given = sys.argv[1:] or ["fer2013-quality"]
     folders = {name: checkpoints.named(name) for name in given}
@@ -64,7 +61,7 @@ def main() -> int:
     data = open_dataset(faces_folder() / "archive.zip")
     _, held_out = divided(gathered(recipe, [data], None)[0], recipe)
     test = in_memory(data.select("test"), classifier.labels, classifier.preprocessing)
-    parts = [part for one in classifiers for part in _parts(one)]
+    parts = [part for one in classifiers for part in members(one, classifier.labels)]
     names = [member["name"] for member in told]
     for angle in dict.fromkeys((0.0, float(classifier.card["network"].get("tilted", 0)))):
         said = []

@@ -41,7 +41,7 @@ def ensemble(
     first = given[0]
     for other in given[1:]:
         _check_alike(first, other)
-    parts = [part for classifier in given for part in _members(classifier, first.labels)]
+    parts = [part for classifier in given for part in members(classifier, first.labels)]
     made = [classifier.card["network"] for classifier in given]
     tilted = max(tilted, *(float(network.get("tilted", 0)) for network in made))
     mirrored = mirrored or tilted > 0 or any(network.get("mirrored") for network in made)
@@ -119,7 +119,7 @@ def _check_alike(one: Classifier, other: Classifier) -> None:
         )
 
 
-def _members(classifier: Classifier, labels: LabelSet) -> list[networks.Pooled]:
+def members(classifier: Classifier, labels: LabelSet) -> list[networks.Pooled]:
     """The networks that a checkpoint is made of, with outputs in the order of ``labels``, as before its calibration."""
     temperature = classifier.card["figures"].get("temperature", 1.0)
     rows = [classifier.labels.index(name) for name in labels]

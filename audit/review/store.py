@@ -206,14 +206,14 @@ class ReviewStore:
     def _answering(self, outcome: str) -> Iterator[None]:
         try:
             yield
-        except sa.exc.OperationalError as error:
-            raise Unavailable(
-                f"The review database {self.url} does not answer ({_cause(error)}) and {outcome}; "
-                "check that it runs and can be written to, then try again."
-            ) from None
         except sa.exc.DataError as error:
             raise InputError(
                 f"A decision holds what the database cannot store ({_cause(error)}); correct it."
+            ) from None
+        except sa.exc.DatabaseError as error:
+            raise Unavailable(
+                f"The review database {self.url} does not answer ({_cause(error)}) and {outcome}; "
+                "check that it runs, is whole and can be written to, then try again."
             ) from None
 
 

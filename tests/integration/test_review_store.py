@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from audit.review.domain import RELABEL, UNDO, Decision
+from audit.review.domain import RELABEL, UNDO, Decision, Unavailable
 from audit.review.store import ReviewStore
 from faces.errors import InputError
 from tests.review_databases import Postgres
@@ -265,3 +265,14 @@ def test_a_database_that_cannot_be_opened_is_named(url: str, words: str) -> None
     with pytest.raises(InputError, match=words) as caught:
         ReviewStore.open(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_database_damaged_while_it_is_open_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "reviews.sqlite"
+    ReviewStore.open(file).close()
+    with ReviewStore.open(file) as store:
+        content = bytearray(file.read_bytes())
+        content[100:] = b"x" * (len(content) - 100)
+        file.write_bytes(content)
+        with pytest.raises(Unavailable, match="does not answer .* nothing was read; check that it runs, is whole"):
+            store.log()
