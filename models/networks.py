@@ -85,8 +85,8 @@ class Pooled(nn.Module):
 class Beside(nn.Module):
     """Several feature networks on the same image, their ``channels`` side by side: (N, C1 + C2 + ..., h, w).
 
-    Maps of unlike sizes are brought to the smallest one that all of them divide, each place copied to several, which
-    leaves their means over places as they are.
+    Maps of unlike sizes are brought to the smallest one that all of them divide, at most twice the largest: a place is
+    shared out by the area that it covers, which leaves the means over places as they are.
     """
 
     def __init__(self, members: Sequence[nn.Module], channels: Sequence[int]) -> None:
@@ -95,8 +95,24 @@ class Beside(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         maps = [member(x) for member in self.members]
-        size = [math.lcm(*(one.shape[axis] for one in maps)) for axis in (2, 3)]
-        return torch.cat([nn.functional.interpolate(one, size) for one in maps], dim=1)
+        sides = [[one.shape[axis] for one in maps] for axis in (2, 3)]
+        height, width = (min(math.lcm(*side), 2 * max(side)) for side in sides)
+        return torch.cat([shared_out(one, height, width) for one in maps], dim=1)
+
+
+def shared_out(maps: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Maps (N, C, h, w) at another size, by area: each new place is the mean of what it covers of the old ones."""
+    if height % maps.shape[2] == 0 and width % maps.shape[3] == 0:
+        return nn.functional.interpolate(maps, (height, width))
+    down, across = (_cover(old, new).to(maps) for old, new in ((maps.shape[2], height), (maps.shape[3], width)))
+    return down @ maps @ across.T
+
+
+def _cover(old: int, new: int) -> torch.Tensor:
+    """(new, old): the share of each of ``new`` places on a line that lies on each of the ``old``; rows sum to 1."""
+    start, place = torch.arange(new)[:, None] * old / new, torch.arange(old)[None]
+    lain = torch.minimum(start + old / new, place + 1) - torch.maximum(start, place)
+    return lain.clamp(min=0) * new / old
 
 
 def fused(members: Sequence[Pooled]) -> Pooled:

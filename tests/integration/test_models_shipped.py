@@ -15,10 +15,10 @@ from training.memory import in_memory
 SHIPPED = {
     "fer2013-compact": (6_000_000, 0.67),
     "fer2013-large": (25_000_000, 0.70),
-    "fer2013-quality": (25_000_000, 0.715),
+    "fer2013-quality": (25_000_000, 0.72),
 }
 """The most bytes that each may take, and the least of PublicTest that it gets right."""
-PARTLY = {"fer2013-quality": (12, 0.7023)}
+PARTLY = {"fer2013-quality": (12, 0.7090)}
 """Three networks and six views take minutes for all of PublicTest: one image in so many, and the share right there.
 
 `python -m benchmarks.subsets` judges all of them."""

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from faces.errors import InputError
 from models import catalogue
 from models.camlayer import candidates, find_cam_layer
-from models.networks import fused, members, mirrored, turned
+from models.networks import fused, members, mirrored, shared_out, turned
 
 
 @pytest.mark.parametrize("name", catalogue.OWN)
@@ -150,6 +150,29 @@ def test_members_are_what_fused_joined(names: list[str], tilted: float | None) -
     images = torch.rand(2, 1, 48, 48)
     with torch.no_grad():
         assert torch.allclose(fused(found)(images), fused(parts)(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(("old", "new"), [(5, 12), (4, 12), (6, 12), (5, 6), (12, 5)])
+@torch.no_grad()
+def test_maps_are_shared_out_by_area(old: int, new: int) -> None:
+    maps = torch.randn(2, 3, old, old + 1, generator=torch.Generator().manual_seed(0))
+    found = shared_out(maps, new, new)
+    fine = torch.nn.functional.interpolate(maps, (old * new, (old + 1) * new))
+    torch.testing.assert_close(found, torch.nn.functional.avg_pool2d(fine, (old, old + 1)), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.mean(dim=(2, 3)), maps.mean(dim=(2, 3)), rtol=1e-5, atol=1e-6)
+
+
+@torch.no_grad()
+def test_maps_of_sides_with_no_small_common_multiple_stay_small() -> None:
+    parts = [
+        catalogue.pooled(name, 3, 1, size=48).eval() for name in ("tiny", "mobilenetv2_050@112", "mobilenetv2_050@160")
+    ]
+    images = torch.randn(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    whole = fused(parts).eval()
+    assert [part.features(images).shape[2] for part in parts] == [6, 4, 5]
+    assert whole.features(images).shape[2:] == (12, 12)
+    expected = torch.stack([part(images) for part in parts]).mean(dim=0)
+    torch.testing.assert_close(whole(images), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_only_networks_with_a_pooled_linear_head_are_fused() -> None:
