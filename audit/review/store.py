@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -63,15 +63,15 @@ class ReviewStore:
         engine = _engine(str(url))
         try:
             _migrate(engine)
-        except InputError:
+        except InputError as error:
             engine.dispose()
+            found = error.__context__
+            if isinstance(error, Unavailable) and not isinstance(found, sa.exc.OperationalError):
+                raise InputError(
+                    f"{_public(engine)} is not a review database ({_cause(cast(sa.exc.DBAPIError, found))}); "
+                    "pass a new file name or the URL of an empty database."
+                ) from None
             raise
-        except sa.exc.DatabaseError as error:
-            engine.dispose()
-            raise InputError(
-                f"{_public(engine)} is not a review database ({_cause(error)}); "
-                "pass a new file name or the URL of an empty database."
-            ) from None
         return cls(engine)
 
     def close(self) -> None:
