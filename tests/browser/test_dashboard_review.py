@@ -204,14 +204,20 @@ def test_a_dead_server_loses_no_decision(desk: Page, site: Site) -> None:
     assert len(decisions(site, first)) == len(decisions(site, second)) == 1
 
 
+REFUSING = """answers => {
+  const asking = window.fetch;
+  window.fetch = (address, options) => {
+    const [part, status, error] = answers[0] || [null];
+    if (!part || !String(address).includes(part)) return asking(address, options);
+    answers.shift();
+    return Promise.resolve(new Response(JSON.stringify({ error }), { status }));
+  };
+}"""
+"""Answers the next requests to addresses with a part as it is told, in their order; the others reach the server."""
+
+
 def test_a_database_that_does_not_answer_loses_no_decision(desk: Page, site: Site) -> None:
-    answers = iter([(503, "The review database does not answer."), (400, "No.")])
-
-    def answer(route: Route) -> None:
-        status, error = next(answers, (200, ""))
-        route.fulfill(status=status, json={"error": error}) if error else route.continue_()
-
-    desk.route("**/reviewing/*/decide", answer)
+    desk.evaluate(REFUSING, [["/decide", 503, "The review database does not answer."], ["/decide", 400, "No."]])
     first = press(desk, "k")
     expect(desk.locator(SAVED)).to_contain_text("waits to be saved")
     expect(desk.locator(SAVED)).to_have_text("No.")  # what is refused is said, and asked again
@@ -226,6 +232,7 @@ def test_a_database_that_does_not_answer_loses_no_decision(desk: Page, site: Sit
 def test_decisions_of_another_run_wait_for_it(desk: Page, site: Site) -> None:
     other = [{"run": "another", "what": "decide", "body": {"id": "0" * 32, "sample_id": "a.png", "action": "keep"}}]
     desk.evaluate("other => localStorage.setItem('facevalue-outbox', JSON.stringify(other))", other)
+    desk.evaluate(REFUSING, [["/another/", 404, "There is nothing at this address."]])
     first = press(desk, "k")
     expect(desk.locator(SAVED)).to_contain_text(re.compile("^Saved.*kept"))
     assert recorded(site, first, "keep")

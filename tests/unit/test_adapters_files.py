@@ -210,7 +210,7 @@ def test_extras_that_are_not_installed_are_named(
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InputError, match=rf"{missing}, which is not installed; pip install 'facevalue\[{extra}\]'"):
+    with pytest.raises(InputError, match=rf"{missing}, which is not installed; run make setup, or .* '\.\[{extra}\]'"):
         load_classifier(tmp_path / f"net{suffix}", CLASSES)
 
 
