@@ -54,7 +54,7 @@ def ensemble(
     held_out = None
     first_by, *others_by = [_held_out_by(member) for member in trainings]
     if first_by is not None and all(by == first_by for by in others_by):
-        held_out = divided(everything, recipe)[1].only(first.labels)
+        _, held_out = divided(everything, recipe)
     temperature = calibrate(whole, out.name, first.preprocessing, held_out) if held_out else 1.0
     fused = replace(
         first,

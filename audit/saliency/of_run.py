@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,17 +36,9 @@ def computed_map(
     return explain_pixels(classifier, classifier.preprocessing.fit(pixels)[None], method, [named])[0]
 
 
-def answer(
-    folder: Path,
-    sample_id: str,
-    method: str,
-    target: str,
-    data: Path | None = None,
-    model: str | None = None,
-    allow_pickle: bool = False,
-) -> np.ndarray:
-    """As computed_map, of the run in ``folder``: what audit.worker asks for."""
-    return computed_map(_run(folder), sample_id, method, target, data, model, allow_pickle)
+def answer(folder: Path, *asked: Any) -> np.ndarray:
+    """As computed_map, of the run in ``folder`` and what that is ``asked`` of a run: what audit.worker asks for."""
+    return computed_map(_run(folder), *asked)
 
 
 def named_target(run: AuditRun, sample_id: str, target: str) -> str:
