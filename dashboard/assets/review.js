@@ -447,17 +447,24 @@
     }
   }
 
+  /* What was said is of the picture that is left; what waits to be saved stays said. */
+  function leave() {
+    if (!due().length) saved("");
+  }
+
   function back() {
     const last = state.past[state.past.length - 1];
     if (!last) { saved("This is the first picture."); return; }
     state.past.pop();
     if (state.current) state.future.push(state.current);
     state.back = true;
+    leave();
     show(last.id);
   }
 
   function forward() {
     if (state.current) state.past.push({ id: state.current });
+    leave();
     next();
   }
 

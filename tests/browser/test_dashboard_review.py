@@ -244,8 +244,10 @@ def test_undo_takes_back_the_last_decision_after_looking_back(desk: Page, site: 
     expect(desk.locator(SAVED)).to_contain_text(re.compile("^Saved.*kept"))
     desk.keyboard.press("ArrowLeft")
     expect(desk.locator(SHOWN)).to_have_text(second)
+    expect(desk.locator(SAVED)).to_contain_text("Decided:")
     desk.keyboard.press("ArrowRight")
     expect(desk.locator(SHOWN)).not_to_have_text(second)
+    expect(desk.locator(SAVED)).to_be_empty()  # what was decided is said of the other picture
     desk.keyboard.press("u")
     expect(desk.locator(SAVED)).to_have_text("Undone.")
     expect(desk.locator(SHOWN)).to_have_text(second)
