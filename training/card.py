@@ -73,6 +73,7 @@ def data(datasets: Sequence[FaceDataset], faces: Faces) -> dict[str, Any]:
         "also": [{"kind": other.kind, "name": other.path.name, "fingerprint": other.fingerprint} for other in others],
         "images": dict(zip(faces.labels, counts.tolist(), strict=True)),
         "left_out": faces.skipped,
+        "by_subject": "subject_id" in faces.samples,
     }
 
 

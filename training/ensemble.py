@@ -94,11 +94,15 @@ def _opened(model: Path | str, dataset: FaceDataset) -> Classifier:
 
 
 def _check_read_alike(model: Path | str, learnt: dict[str, Any], dataset: FaceDataset) -> None:
-    """Raises InputError where the same data is read otherwise than for the training: labels or people would differ."""
+    """Raises InputError where the same data is read otherwise than for the training: labels or people would differ.
+
+    A sidecar that tells no people decides neither.
+    """
     now = card.read_as(dataset.provenance)
+    by_subject = learnt.get("by_subject") or "subject_id" in dataset.samples
     for field, option in (("label", "--label"), ("numbers", "--label-names"), ("metadata", "--metadata")):
         was = learnt.get(field)
-        if was != now.get(field):
+        if was != now.get(field) and (field != "metadata" or by_subject):
             value = "" if not was or field == "metadata" else f": {was if isinstance(was, str) else ','.join(was)}"
             raise InputError(
                 f"{model} was trained {'with' if was else 'without'} {option}, and {dataset.provenance.path} is read "

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -20,10 +21,11 @@ from models.out_of_fold import FOLDER
 from training import card, figures
 from training.curves import write_curves, write_dynamics
 from training.gather import gathered, wanted
-from training.loop import Outcome, check_networks, divided, run_members
+from training.loop import Outcome, check_networks, divided, recipes_of_members, run_members
 from training.memory import Faces
 from training.out_of_fold import write_out_of_fold
 from training.recipe import Recipe
+from training.votes import voted
 
 BEGUN = "begun.txt"
 """In the work folder: what the training was begun with."""
@@ -50,8 +52,8 @@ def train(
     out = Path(out)
     if done := finished(out, resume):
         return done
-    check(recipe, folds)
     datasets = [dataset, *also]
+    check(recipe, folds, datasets)
     everything, notes = gathered(recipe, datasets, labels)
     faces = wanted(everything, recipe)
     if folds is not None:
@@ -82,11 +84,13 @@ def finished(out: Path, resume: bool) -> Classifier | None:
     return None
 
 
-def check(recipe: Recipe, folds: int | None) -> None:
+def check(recipe: Recipe, folds: int | None, datasets: Sequence[FaceDataset]) -> None:
     """Raises InputError for what can be told to be wrong before any face is read."""
     if folds is not None and folds < 2:
         raise InputError(f"{folds} folds cannot be made; pass --folds 2 or more.")
     check_networks(recipe)
+    if any(told.learn.votes_share for told in recipes_of_members(recipe)):
+        voted(pd.concat([dataset.samples for dataset in datasets]))
 
 
 def check_nobody_knows(recipe: Recipe, faces: Faces) -> None:

@@ -67,7 +67,8 @@ class Order(Sampler):
 class Learner(LightningModule):
     """Trains ``network`` on ``training`` and judges the averaged weights on ``validation``.
 
-    ``taught`` (N, K) are a teacher's probabilities for the training images, learnt beside their labels.
+    ``taught`` (N, K) are a teacher's probabilities for the training images, learnt beside their labels; ``votes``
+    (N, V) are raters' shares (see training.votes), told by the V outputs that the network has after the classes'.
     """
 
     margins: torch.Tensor
@@ -84,6 +85,7 @@ class Learner(LightningModule):
         validation: Faces,
         clock: Clock,
         taught: torch.Tensor | None = None,
+        votes: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
@@ -104,7 +106,8 @@ class Learner(LightningModule):
             shares = group_weights(training.classes, groups)
         self.register_buffer("shares", torch.from_numpy(shares).float(), persistent=False)
         targets = training.targets if taught is None else training.targets.lerp(taught, recipe.learn.teacher_share)
-        self.register_buffer("known", targets, persistent=False)
+        known = targets if votes is None else torch.cat([targets, votes], dim=1)
+        self.register_buffer("known", known, persistent=False)
         self.register_buffer("margins", torch.zeros(len(training)))
         self.register_buffer("visits", torch.zeros(len(training)))
 
@@ -159,12 +162,21 @@ class Learner(LightningModule):
         resized = self.size if self.size != images.shape[-1] else None
         augment = self.recipe.augment
         pixels, blended = mixed(self.augmentation(images, resized), self.known[rows], augment.mixup, augment.cutmix)
-        logits = self.network(self.normalised(pixels))
-        loss = (self.loss(logits, blended) * self.shares[rows]).mean()
-        self._note_margins(rows, logits.detach().float(), targets)
+        outputs = self.network(self.normalised(pixels))
+        loss = (self._loss(outputs, blended) * self.shares[rows]).mean()
+        self._note_margins(rows, outputs[:, : targets.shape[1]].detach().float(), targets)
         shared: dict[str, Any] = {"prog_bar": True, "batch_size": len(images), "sync_dist": True}
         self.log("train_loss", loss, on_step=False, on_epoch=True, **shared)
         return loss
+
+    def _loss(self, outputs: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """Each image's loss (B,): of its label's targets and, with the recipe's share, of its votes."""
+        classes, share = len(self.training_faces.labels), self.recipe.learn.votes_share
+        of_label = self.loss(outputs[:, :classes], known[:, :classes])
+        if not share:
+            return of_label
+        of_votes = nn.functional.cross_entropy(outputs[:, classes:], known[:, classes:], reduction="none")
+        return of_label.lerp(of_votes, share)
 
     def _note_margins(self, rows: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
         """Area under the margin (Pleiss et al. 2020): the label's logit less the largest other, over the epochs."""
@@ -193,7 +205,7 @@ class Learner(LightningModule):
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], index: int) -> None:
         images, targets, _ = batch
-        logits = self.average(self.normalised(images.float()))
+        logits = self.average(self.normalised(images.float()))[:, : targets.shape[1]]
         right = (logits.argmax(dim=1) == targets.argmax(dim=1)).float().mean()
         loss = nn.functional.cross_entropy(logits, targets)
         shared: dict[str, Any] = {"on_epoch": True, "prog_bar": True, "batch_size": len(images), "sync_dist": True}

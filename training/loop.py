@@ -31,6 +31,7 @@ from training.recipe import Recipe, load_recipe
 from training.schedule import Clock
 from training.teacher import taught
 from training.temperature import calibrate, head
+from training.votes import VOTES, cut_to, voted
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ def run(
     model, build = recipe.model, catalogue.pooled if member else catalogue.build
     begun = checkpoints.named(model.pretrained)
     weights = None if begun else model.pretrained
-    network = build(model.network, len(training.labels), model.channels, pretrained=weights, size=model.size)
+    votes = voted(training.samples) if recipe.learn.votes_share else None
+    outputs = len(training.labels) + (0 if votes is None else votes.shape[1])
+    network = build(model.network, outputs, model.channels, pretrained=weights, size=model.size)
     if begun:
         checkpoints.go_on_from(begun, network, training.labels)
     clock = Clock()
     answers = taught(recipe.learn.teacher, training) if recipe.learn.teacher else None
-    learner = Learner(network, recipe, preprocessing, training, validation, clock, answers)
+    learner = Learner(network, recipe, preprocessing, training, validation, clock, answers, votes)
     keeper = Keeper(work, recipe.learn.patience, recipe.learn.minutes, clock)
     last, devices = work / LAST, recipe.learn.devices
     with _quiet():
@@ -94,6 +97,8 @@ def run(
         keeper.load_state_dict(torch.load(last, weights_only=True)["callbacks"][keeper.state_key])
     learner.average.load_state_dict(load_file(work / BEST))
     network = learner.average.cpu().to(memory_format=torch.contiguous_format)
+    if votes is not None:
+        cut_to(network, model.network, len(training.labels))
     margins = (learner.margins / learner.visits).cpu().numpy()
     return network, Outcome(pd.DataFrame(keeper.history), keeper.best_epoch, clock.seconds, margins)
 
@@ -118,8 +123,9 @@ def check_networks(recipe: Recipe) -> None:
         model, build = told.model, catalogue.build if own == [recipe] else catalogue.pooled
         weights = None if checkpoints.named(model.pretrained) else model.pretrained
         network = build(model.network, 2, model.channels, size=model.size, pretrained=weights)
-        if recipe.learn.calibrate:
-            head(network, model.network)
+        for field, asked in (("learn.calibrate", told.learn.calibrate), (VOTES, told.learn.votes_share)):
+            if asked:
+                head(network, model.network, field)
 
 
 def run_members(

@@ -99,7 +99,9 @@ class Learn(Part):
     themselves); ``patience`` is the number of epochs without a better validation accuracy after which training stops
     (0: never). ``teacher`` is a checkpoint folder, or the name of one that ships, whose answers on the training images
     are learnt beside the labels (Hinton et al. 2015), with weight ``teacher_share`` of 1; it should have held out the
-    same images (``data.validation``), else epochs are chosen by images that the teacher knows. ``calibrate`` divides
+    same images (``data.validation``), else epochs are chosen by images that the teacher knows. ``votes_share`` of 1 is
+    how much raters' votes (the data's columns ``votes_*``) weigh in the loss, told by outputs of their own that the
+    finished network has no more: they shape its features and leave its classes to the labels. ``calibrate`` divides
     the finished network's logits by one temperature, fitted on the held-out share (Guo et al. 2017). ``devices`` is how
     many GPUs (without one: processes) share every batch, and ``precision`` what they compute in; both are Lightning's
     own switches.
@@ -118,6 +120,7 @@ class Learn(Part):
     class_weights: Literal["none", "balanced", "effective"] = "none"
     teacher: str | None = None
     teacher_share: Share = 0.5
+    votes_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     calibrate: bool = False
     average: Annotated[float, Field(ge=0, lt=1)] = 0.998
     patience: Annotated[int, Field(ge=0)] = 0

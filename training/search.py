@@ -45,7 +45,7 @@ def search(
     work = out.with_name(f".{out.name}.search")
     if (done := finished(out, resume)) and not work.exists():
         return done
-    check(recipe, folds)
+    check(recipe, folds, [dataset, *also])
     if not resume:
         shutil.rmtree(work, ignore_errors=True)
     everything, _ = gathered(recipe, [dataset, *also], labels)

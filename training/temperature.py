@@ -19,13 +19,13 @@ LARGEST = 20.0
 """The temperature lies between this and one over it."""
 
 
-def head(network: nn.Module, name: str) -> nn.Linear:
+def head(network: nn.Module, name: str, wanted_by: str = "learn.calibrate") -> nn.Linear:
     """The linear layer that gives the logits. Raises InputError where there is none, as in nets with several heads."""
     found = network.classify if isinstance(network, Pooled) else getattr(network, "get_classifier", lambda: None)()
     if not isinstance(found, nn.Linear):
         raise InputError(
-            f"The network {name!r} does not end in one linear layer, which learn.calibrate was expected to scale; "
-            "leave learn.calibrate out of the recipe."
+            f"The network {name!r} does not end in one linear layer, which {wanted_by} was expected to change; "
+            f"leave {wanted_by} out of the recipe."
         )
     return found
 

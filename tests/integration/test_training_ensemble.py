@@ -115,16 +115,20 @@ def test_data_that_is_read_otherwise_than_for_the_training_is_refused(two: list[
     (tmp_path / "people.csv").write_text("sample_id,subject_id")
     told = {"numbers": NAMES, "label": "emotion", "metadata": tmp_path / "people.csv"}
     for field, value in told.items():
-        other = replace(quarters(), provenance=replace(quarters().provenance, **{field: value}))
+        data = quarters(subjects=9 if field == "metadata" else 0)
+        other = replace(data, provenance=replace(data.provenance, **{field: value}))
         option = {"numbers": "--label-names"}.get(field, f"--{field}")
         with pytest.raises(InputError, match=f"was trained without {option}, and quarters is read otherwise"):
             ensemble(two, other, tmp_path / "none")
     card = json.loads((two[0] / "card.json").read_text())
-    card["data"]["numbers"] = NAMES[::-1]
-    own = copytree(two[0], tmp_path / "own")
-    (own / "card.json").write_text(json.dumps(card))
-    with pytest.raises(InputError, match="was trained with --label-names, and .* given: sad,happy,angry"):
-        ensemble([own], quarters(), tmp_path / "none")
+    read_so = {"numbers": NAMES[::-1]}, {"metadata": "0" * 64, "by_subject": True}
+    for was, sentence in zip(read_so, ("--label-names, and .* given: sad,happy,angry", "--metadata"), strict=True):
+        own = copytree(two[0], tmp_path / sentence[2:7])
+        (own / "card.json").write_text(json.dumps({**card, "data": {**card["data"], **was}}))
+        with pytest.raises(InputError, match=f"was trained with {sentence}"):
+            ensemble([own], quarters(), tmp_path / "none")
+    attributes = replace(quarters().provenance, metadata=tmp_path / "people.csv")
+    ensemble(two, replace(quarters(), provenance=attributes), tmp_path / "whole")  # who is in them is told by none
 
 
 def test_what_does_not_go_together_is_refused(two: list[Path], tmp_path: Path) -> None:

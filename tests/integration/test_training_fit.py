@@ -12,21 +12,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from faces.dataset import FaceDataset
 from faces.emotions import LabelSet
 from faces.errors import InputError
-from models import checkpoints, out_of_fold
+from models import catalogue, checkpoints, out_of_fold
 from models.classifier import Classifier, Preprocessing
 from tests.unit.training_faces import NAMES, quarters
 from training.figures import probabilities
 from training.fit import train
-from training.learner import Order
+from training.learner import Learner, Order
 from training.loop import divided, run
 from training.memory import in_memory
 from training.recipe import Data, Network, Recipe
+from training.schedule import Clock
 from training.teacher import taught
 from training.temperature import fitted
+from training.votes import voted
 
 OTHERS = ("fear", "happy", "sad")
 
@@ -285,6 +288,53 @@ def test_a_teacher_is_learnt_from_beside_the_labels(trained: Path, tmp_path: Pat
         said = probabilities(Classifier(network.eval(), learnt.labels, teacher.preprocessing), learnt.images)
         right.append((said.argmax(axis=1) == learnt.classes).mean())
     assert right[0] < 0.5 and right[1] > 0.9
+
+
+def rated(votes: dict[str, list[int]]) -> FaceDataset:
+    """The quarters with raters' votes, one list a class of labels: a column each."""
+    data = quarters()
+    classes = [NAMES.index(label) for label in data.samples["label"]]
+    told = {f"votes_{name}": [row[index] for index in classes] for name, row in votes.items()}
+    return replace(data, samples=data.samples.assign(**told))
+
+
+def test_votes_shape_the_features_and_leave_the_classes_to_the_labels(tmp_path: Path) -> None:
+    """Raters who see the pictures otherwise: the answers stay the labels', the features tell what raters see too."""
+    seen = {"surprise": [10, 0, 0], "happy": [0, 7, 10], "not_a_face": [0, 3, 0]}
+    model = train(recipe(votes_share=0.5, epochs=8), rated(seen), tmp_path / "model", progress=False)
+    assert model.labels.names == NAMES and model.network.classify.out_features == 3
+    assert model.card["figures"]["test"]["accuracy"] > 0.8
+    again = checkpoints.load(tmp_path / "model")
+    assert again.network.classify.weight.shape[0] == 3
+
+
+def test_the_votes_share_of_the_loss_is_the_mean_of_both_losses(tmp_path: Path) -> None:
+    learnt, held = divided(
+        in_memory(rated({"happy": [1, 3, 0], "sad": [1, 1, 0]}), LabelSet(NAMES), Preprocessing(48, 48, 1)), recipe()
+    )
+    votes = voted(learnt.samples)
+    of_class = np.array([[0.5, 0.5], [0.75, 0.25], [0, 0]])  # nobody rated the third
+    np.testing.assert_allclose(votes, of_class[learnt.classes])
+    network = catalogue.build("tiny", 5)
+    plan = recipe(votes_share=0.25, label_smoothing=0)
+    learner = Learner(network, plan, Preprocessing(48, 48, 1), learnt, held, Clock(), None, votes)
+    outputs = torch.randn(len(learnt), 5, generator=torch.Generator().manual_seed(0))
+    logs = [outputs[:, :3].log_softmax(dim=1).numpy(), outputs[:, 3:].log_softmax(dim=1).numpy()]
+    expected = [-0.75 * logs[0][i, k] - 0.25 * (of_class[k] * logs[1][i]).sum() for i, k in enumerate(learnt.classes)]
+    np.testing.assert_allclose(learner._loss(outputs, learner.known), expected, rtol=1e-5)
+
+
+def test_votes_that_are_not_there_and_heads_that_cannot_be_cut_are_refused(tmp_path: Path) -> None:
+    for data in (quarters(), rated({"happy": [0, 0, 0], "sad": [0, 0, 0]})):
+        with pytest.raises(
+            InputError, match=r"learns from raters' votes \(learn.votes_share\), and the data has none; join"
+        ):
+            train(recipe(votes_share=0.5), data, tmp_path / "model", progress=False)
+        assert not list(tmp_path.iterdir())
+    distilled = Network(network="levit_128s", size=224, channels=3)
+    plan = recipe(votes_share=0.5, sizes=[]).model_copy(update={"model": distilled})
+    with pytest.raises(InputError, match=r"does not end in one linear layer, which learn.votes_share was expected to"):
+        train(plan, rated({"happy": [0, 1, 0], "sad": [0, 0, 1]}), tmp_path / "model", progress=False)
 
 
 def turned(faces: FaceDataset, names: dict[str, str]) -> FaceDataset:
