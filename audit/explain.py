@@ -18,6 +18,7 @@ from faces.errors import InputError, UnreadableImage
 from faces.fetch import fetch_image, is_url
 from faces.pixels import decode
 from faces.places import place
+from faces.trees import MAX_FILE_BYTES
 from models.classifier import Classifier
 
 METHOD, BLACK_BOX_METHOD = "gradcam", "occlusion"
@@ -106,12 +107,17 @@ def read_picture(image_or_url: str | Path) -> np.ndarray:
     """uint8 (H, W, 1 or 3 RGB). Raises InputError with the reason where there is no readable picture."""
     text = str(image_or_url)
     try:
-        data = fetch_image(text) if is_url(text) else place(text).read_bytes()
-        return decode(data)
+        return decode(fetch_image(text) if is_url(text) else _file(place(text)))
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{text} is not a file; the path or the http(s) address of a picture was expected.") from None
     except UnreadableImage as reason:
         raise InputError(f"{text} cannot be read: {reason}; give a PNG, JPEG or other picture.") from None
+
+
+def _file(path: Path) -> bytes:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise UnreadableImage(f"too large: {path.stat().st_size:,} bytes, at most {MAX_FILE_BYTES:,} are read")
+    return path.read_bytes()
 
 
 def explain_faces(image: np.ndarray, faces: tuple[Face, ...], classifier: Classifier) -> tuple[Explained, ...]:

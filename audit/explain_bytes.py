@@ -24,17 +24,19 @@ LIVE_LONGEST, LIVE_SMALLEST = 192, 0.2
 """See faces.detect.find_faces: less work for a frame than a still deserves."""
 LARGEST_SHOWN = 1024
 """Pictures are sent back for display with at most so many pixels on the longer side."""
+LARGEST_EXACT = 256
 
 
 @dataclass(frozen=True)
 class TriedFace:
-    """One face: its square ``left, top, side`` as shares of the picture's width, height and width, ``angle`` in
-    degrees clockwise; ``pixels`` as the network was given them, uint8 (h, w, C); ``probabilities`` (K,); raw
-    ``maps`` float32 (T, h, w) of the class positions ``targets``."""
+    """One face: where it is, ``left, top, side, height`` as shares of the picture's width, height, width and height,
+    ``angle`` in degrees clockwise; ``pixels`` as the network was given them, uint8 (h, w, C); ``probabilities`` (K,);
+    raw ``maps`` float32 (T, h, w) of the class positions ``targets``."""
 
     left: float
     top: float
     side: float
+    height: float
     angle: float
     pixels: np.ndarray
     probabilities: np.ndarray
@@ -46,7 +48,7 @@ class TriedFace:
 @dataclass(frozen=True)
 class Tried:
     """The faces in one picture of ``width`` x ``height`` pixels, from left to right, the largest of ``found``;
-    ``picture`` is a JPEG of it, empty if live."""
+    ``picture`` is a JPEG of it, a PNG where it is small, empty if live."""
 
     width: int
     height: int
@@ -83,6 +85,7 @@ def explain_bytes(
             one.face.left / width,
             one.face.top / height,
             one.face.side / width,
+            (one.face.height or one.face.side) / height,
             one.face.angle,
             one.pixels,
             one.probabilities,
@@ -109,10 +112,13 @@ def _one_thread() -> Iterator[None]:
 
 
 def _shown(image: np.ndarray) -> bytes:
-    """JPEG of uint8 (H, W, 1 or 3 RGB), shrunk to LARGEST_SHOWN."""
+    """JPEG of uint8 (H, W, 1 or 3 RGB), shrunk to LARGEST_SHOWN; PNG up to LARGEST_EXACT, where JPEG would alter
+    what a model sees when the page sends the picture back."""
     scale = LARGEST_SHOWN / max(image.shape[:2])
     if scale < 1:
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     colours = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 and image.shape[2] == 3 else image
+    if max(image.shape[:2]) <= LARGEST_EXACT:
+        return cv2.imencode(".png", colours)[1].tobytes()
     return cv2.imencode(".jpg", colours, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()

@@ -65,6 +65,7 @@ def _face(face: TriedFace) -> tuple[dict[str, Any], bytes]:
         "left": face.left,
         "top": face.top,
         "side": face.side,
+        "height": face.height,
         "angle": face.angle,
         "pixels": [height, width, channels],
         "maps": list(maps[0].shape),

@@ -26,6 +26,7 @@ NOT_ATTRIBUTES = frozenset({*KEY_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS, *SUBJE
 RUN_COLUMNS = frozenset({
     "content_id", "predicted", "confidence", "margin", "reason", "brightness", "contrast", "sharpness",
     "seen_in_training", "label_issue_score", "suggested", "suggestion_score", "duplicate_group", "strangeness",
+    "unreadable",
 })  # fmt: skip
 """What an audit itself says of each image: a column of that name would stand in its place."""
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "#N/A", "#NA", "<NA>")
@@ -65,12 +66,14 @@ def join_metadata(dataset: FaceDataset, csv: Path | str) -> FaceDataset:
     """The data set with the columns of a sidecar (.csv or .parquet) added to its samples.
 
     Rows are joined by sample id, by the end of the path, or by file name, whichever matches most; a table with
-    FER+'s votes joins a FER-2013 CSV by row. How many rows matched, and which columns were left out and why, is said
-    in the notes. Raises InputError where nothing matches or a name stands for several images.
+    FER+'s votes joins a FER-2013 CSV by row, and so does any as long as it that does not tell its row numbers. How many
+    rows matched, and which columns were left out and why, is said in the notes. Raises InputError where nothing matches
+    or a name stands for several images.
     """
     path = Path(csv)
     table = read_table(path).rename(columns=FERPLUS_VOTES if _is_ferplus(path) else {})
-    if dataset.provenance.kind == "FER-2013 CSV" and len(table) == _rows_of_file(dataset):
+    alike = dataset.provenance.kind == "FER-2013 CSV" and len(table) == _rows_of_file(dataset)
+    if alike and (_is_ferplus(path) or not _tells_row_numbers(table)):
         rows = dataset.samples["sample_id"].astype(int).to_numpy()
         how = "by row"
     else:
@@ -245,6 +248,12 @@ def _take(values: pd.Series, rows: np.ndarray) -> pd.Series:
 def _rows_of_file(dataset: FaceDataset) -> int:
     rows: int = dataset.pixels.rows  # type: ignore[attr-defined]  # only asked of a FER-2013 CSV
     return rows
+
+
+def _tells_row_numbers(table: pd.DataFrame) -> bool:
+    """Whether a column holds every row's number, 0, 1, ..., which are a FER-2013 CSV's sample ids, in any order."""
+    ids = set(map(str, range(len(table))))
+    return any({_slashes(key) for key in table[name]} == ids for name in table if name.lower() in KEY_COLUMNS)
 
 
 def _match(dataset: FaceDataset, table: pd.DataFrame, path: Path) -> tuple[np.ndarray, str]:

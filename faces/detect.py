@@ -32,12 +32,15 @@ _local = threading.local()
 @dataclass(frozen=True)
 class Face:
     """A square around one face: ``left``, ``top`` and ``side`` in pixels of the picture (it may reach outside it);
-    ``angle`` in degrees, by which the eyes are off level, clockwise positive, 0 where they were not found."""
+    ``angle`` in degrees, by which the eyes are off level, clockwise positive, 0 where they were not found.
+
+    Where ``height`` is told, the face is the whole picture, ``side`` wide."""
 
     left: float
     top: float
     side: float
     angle: float = 0.0
+    height: float | None = None
 
 
 def find_faces(image: np.ndarray, longest: int = LONGEST, smallest: float = SMALLEST) -> tuple[Face, ...]:
@@ -60,14 +63,18 @@ def find_faces(image: np.ndarray, longest: int = LONGEST, smallest: float = SMAL
 
 
 def whole(image: np.ndarray) -> Face:
-    """The picture itself as one face: the largest square in its middle."""
+    """The picture itself as one face, of any shape, as a data set's pictures are taken."""
     height, width = image.shape[:2]
-    side = min(height, width)
-    return Face((width - side) / 2, (height - side) / 2, side)
+    return Face(0.0, 0.0, width, height=height)
 
 
 def crop_face(image: np.ndarray, face: Face) -> np.ndarray:
-    """The face, turned level, uint8 (side, side, C) of ``image`` (H, W, C); edges are repeated outside the picture."""
+    """The face, turned level, uint8 (side, side, C) of ``image`` (H, W, C); edges are repeated outside the picture.
+
+    Of a whole picture it is the image itself.
+    """
+    if face.height is not None:
+        return image
     side = max(1, round(face.side))
     around, left, top = _around(image, face)
     centre = (face.left - left + face.side / 2, face.top - top + face.side / 2)

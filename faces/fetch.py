@@ -31,6 +31,8 @@ CHUNK = 64 * 1024
 UNESCAPED = "/%:@!$&'()*+,;=~"
 """What stands in a path or query as it is, beside letters, digits and ``_.-``; the rest is percent-encoded."""
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f.]*:[0-9a-f:.]*(%[a-z0-9._-]+)?")
+WITHIN = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16/32"))
+"""Networks of providers' own services (protocol assignments, RFC 6890; Azure's), whatever this Python says of them."""
 PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 DOCUMENTATION_V6 = ipaddress.IPv6Network("3fff::/20")
 
@@ -142,6 +144,8 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if ip.sixtofour or ip.teredo or ip not in PUBLIC_V6 or ip in DOCUMENTATION_V6:
             return False
+    elif any(ip in network for network in WITHIN):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 

@@ -96,9 +96,10 @@ def _has_split(folders: list[list[str]]) -> bool:
 def _place(folder: str, skip: int, has_split: bool) -> tuple[str | None, str | None]:
     """Split and label that a folder stands for."""
     path = folder.split("/")[skip:]
-    if has_split:
-        return path[0], path[1] if len(path) > 1 else None
-    return None, path[0]
+    if not has_split:
+        return None, path[0]
+    at = next((index for index, name in enumerate(path) if is_split(name)), 0)  # copies may lie a folder deeper
+    return path[at], path[at + 1] if len(path) > at + 1 else None
 
 
 def _notes(tree: Tree, names: list[str], broken: list[bool]) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def _pillow(data: bytes) -> Image.Image:
             return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
         raise UnreadableImage(f"too large: at most {MAX_PIXELS:,} pixels are read") from None
-    except (OSError, ValueError, SyntaxError, TypeError, struct.error):
+    except Exception:  # Pillow's openers raise whatever damaged bytes lead them to
         raise UnreadableImage(_what_it_is(data)) from None
 
 

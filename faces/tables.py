@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import mmap
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from faces.trees import LooseFiles
 PATH_COLUMNS = tuple(name for name in KEY_COLUMNS if name not in ("sample_id", "id"))
 FIRST = 100
 """How many rows are looked at to tell whether a table's paths are right."""
+WHOLE_NUMBER = re.compile(r"([0-9]+)(\.0*)?")
 _GREY = {str(value).encode(): value for value in range(256)}
 
 
@@ -214,8 +216,10 @@ def unique_ids(names: list[str]) -> list[str]:
 
 
 def _emotion(text: str | None) -> str | None:
+    """The class of a number, also of 3.0, as pandas writes numbers beside an empty cell; anything else as it is."""
     order = (*PUBLISHED_ORDERS["FER-2013"], "contempt")
-    return order[int(text)] if text is not None and text.isdecimal() and int(text) < len(order) else text
+    number = WHOLE_NUMBER.fullmatch(text or "")
+    return order[int(number[1])] if number and int(number[1]) < len(order) else text
 
 
 def _text(cell: bytes) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import mmap
 import os
 import re
@@ -23,6 +24,11 @@ IGNORED = re.compile(r"(?:^|/)(?:\.|(?:thumbs\.db|desktop\.ini|__macosx)(?:/|$))
 MISSING = "cannot be opened: no such file in the archive"
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """A larger member is quarantined unread: no photograph of a face is this large, a decompression bomb may be."""
+DAMAGED = (
+    zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError,
+    struct.error,
+)  # fmt: skip
+"""What unpacking a damaged member of a .zip raises."""
 MAX_LIST_BYTES = 4 * 1024 * 1024 * 1024
 """The same for a list of labels, which is one file for hundreds of thousands of pictures."""
 
@@ -172,7 +178,7 @@ class ZipTree(_MappedArchive):
             else:
                 with self._lock:
                     data = self._zip.read(info)
-        except (zlib.error, zipfile.BadZipFile, NotImplementedError, EOFError, OSError, struct.error) as error:
+        except DAMAGED as error:
             raise UnreadableImage(f"damaged inside the archive: {error}") from None
         if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
             raise UnreadableImage("damaged inside the archive: its checksum does not match")

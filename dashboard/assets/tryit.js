@@ -55,7 +55,7 @@
       const [high, wide] = face.maps;
       face.drawn = face.targets.map(() => ({ height: high, width: wide, channels: 1, values: take(high * wide) }));
     }
-    found.shown = found.picture ? new Blob([take(found.picture)], { type: "image/jpeg" }) : null;
+    found.shown = found.picture ? new Blob([take(found.picture)]) : null;
     return found;
   }
 
@@ -102,7 +102,7 @@
     frame.style.left = `${100 * face.left}%`;
     frame.style.top = `${100 * face.top}%`;
     frame.style.width = `${100 * face.side}%`;
-    frame.style.height = `${(100 * face.side * found.width) / found.height}%`;
+    frame.style.height = `${100 * face.height}%`;
     frame.style.transform = face.angle ? `rotate(${face.angle}deg)` : "";
   }
 
@@ -321,7 +321,7 @@
     file: choose,
     fetch: fetchAddress,
     camera: () => (camera ? stopCamera() : startCamera()),
-    whole: () => last && attempt("whole", last.shown),
+    whole: () => last && attempt("whole", last.what === "picture" ? last.body : last.shown),
   };
 
   function here() {

@@ -125,7 +125,7 @@ def told(faces: int, shares: tuple[float, ...] = (0.2, 0.3, 0.5), found: int = 0
     """An answer about so many faces of the classes a, b and c, with the predicted one's map alone."""
     pixels, maps = np.zeros((4, 4, 1), np.uint8), np.ones((1, 2, 2), np.float32)
     values = np.array(shares, np.float32)
-    face = TriedFace(0.2, 0.2, 0.4, 0, pixels, values, maps, (int(values.argmax()),), "Grad-CAM")
+    face = TriedFace(0.2, 0.2, 0.4, 0.4, 0, pixels, values, maps, (int(values.argmax()),), "Grad-CAM")
     picture = cv2.imencode(".jpg", np.zeros((8, 8), np.uint8))[1].tobytes()
     return packed(Tried(8, 8, ("a", "b", "c"), (face,) * faces, max(faces, found), picture))
 

@@ -68,14 +68,23 @@ def test_no_face_is_said_so(classifier: Classifier, tmp_path: Path) -> None:
         explain(tmp_path / "wall.png", classifier, tmp_path / "out.png")
     assert not (tmp_path / "out.png").exists()
     (face,) = explain(tmp_path / "wall.png", classifier, tmp_path / "out.png", crop=False)
-    assert face.face.side == 200
+    whole = classifier.preprocessing.fit(read_picture(tmp_path / "wall.png"))  # as an audit takes it
+    assert (face.face.side, face.face.height) == (300, 200) and np.array_equal(face.pixels, whole)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("gone.png", None, "is not a file"), ("text.png", b"hello", "cannot be read"), ("empty.png", b"", "empty file")],
+    [
+        ("gone.png", None, "is not a file"),
+        ("huge.png", b"0" * 300, "too large: 300 bytes, at most 200 are read"),
+        ("text.png", b"hello", "cannot be read"),
+        ("empty.png", b"", "empty file"),
+    ],
 )
-def test_pictures_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+def test_pictures_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, message: str
+) -> None:
+    monkeypatch.setattr("audit.explain.MAX_FILE_BYTES", 200)
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):

@@ -75,7 +75,7 @@ def test_every_face_of_a_picture_is_told_with_a_map_a_class(client: FlaskClient,
 def test_the_class_is_told_where_the_rounded_shares_tie() -> None:
     shares = np.array([0.3, 0.34998, 0.35002], np.float32)
     face = TriedFace(
-        0, 0, 1, 0, np.zeros((2, 2, 1), np.uint8), shares, np.ones((1, 2, 2), np.float32), (2,), "Grad-CAM"
+        0, 0, 1, 1, 0, np.zeros((2, 2, 1), np.uint8), shares, np.ones((1, 2, 2), np.float32), (2,), "Grad-CAM"
     )
     (told,) = unpacked(packed(Tried(4, 4, ("a", "b", "c"), (face,), 1, b"")))[0]["faces"]
     assert told["probabilities"] == [0.3, 0.35, 0.35] and told["predicted"] == 2
@@ -106,7 +106,14 @@ def test_a_picture_without_a_face_may_be_taken_whole(client: FlaskClient) -> Non
     wall = encoded(np.full((200, 300), 90, np.uint8))
     assert unpacked(client.post("/trying/run/picture", data=wall).data)[0]["faces"] == []
     (face,) = unpacked(client.post("/trying/run/whole", data=wall).data)[0]["faces"]
-    assert face["side"] == pytest.approx(200 / 300)
+    assert (face["side"], face["height"]) == (1, 1)
+
+
+def test_a_small_picture_comes_back_as_it_is(drawn: Drawn) -> None:
+    """The page sends it again to be taken whole: what a JPEG loses would be another answer than the audit's."""
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    found = explain_bytes(drawn.run, encoded(noise), WHOLE)
+    assert np.array_equal(decode(found.picture)[:, :, 0], noise)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def test_a_picture_is_fetched_from_the_address_that_was_checked(net: Net) -> Non
         "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1",
         "fd12::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "::7f00:1",
         "2001:db8::1", "192.0.2.1", "nonsense", "fec0::1", "64:ff9b:1::7f00:1", "3fff::1", "5f00::1",
+        "192.0.0.192", "168.63.129.16", "::ffff:168.63.129.16",
     ],
 )  # fmt: skip
 def test_addresses_within_are_refused(net: Net, address: str) -> None:
@@ -80,7 +81,9 @@ def test_addresses_within_are_refused(net: Net, address: str) -> None:
     assert net.connections == []
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+@pytest.mark.parametrize(
+    "address", [PUBLIC, "8.8.8.8", "192.0.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
 def test_public_addresses_pass(address: str) -> None:
     assert is_public(address)
 

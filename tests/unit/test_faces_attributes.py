@@ -185,6 +185,17 @@ def test_ferplus_votes_join_a_fer2013_csv_by_row(tmp_path):
     assert joined.attributes == () and joined.notes[-1].endswith("joined by row.")
 
 
+def test_a_sidecar_of_row_numbers_joins_a_fer2013_csv_by_them_in_any_order(tmp_path):
+    pixels = cell(np.zeros((8, 8), np.uint8))
+    data = open_dataset(fer_csv(tmp_path / "fer2013.csv", [(row, pixels, "Training") for row in range(4)]))
+    gender = ["man", "man", "woman", "woman"]
+    told = join_metadata(data, sidecar(tmp_path, {"sample_id": [3, 2, 1, 0], "gender": gender}))
+    assert list(told.samples["gender"]) == gender[::-1] and "by sample id" in told.notes[-1]
+    for name, keys in (("image", ["fer0.png", "fer1.png", "fer2.png", "fer3.png"]), ("id", [1, 2, 3, 4])):
+        told = join_metadata(data, sidecar(tmp_path, {name: keys, "gender": gender}))
+        assert list(told.samples["gender"]) == gender and told.notes[-1].endswith("joined by row.")
+
+
 def test_ferplus_votes_join_images_by_name(tmp_path):
     data = open_dataset(write(tmp_path / "d", {"happy/fer0000000.png": png(), "sad/fer0000002.png": png()}))
     joined = join_metadata(data, ferplus(tmp_path, 3, ["fer0000000.png", "fer0000001.png", "fer0000002.png"]))

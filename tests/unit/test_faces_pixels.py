@@ -1,5 +1,6 @@
 """Decoding: what is read, how, and what is quarantined with which reason."""
 
+import contextlib
 import hashlib
 import io
 import struct
@@ -162,6 +163,15 @@ def test_truncated_files_are_quarantined(kind, share):
     data = encoded(Image.fromarray(noise), kind)
     with pytest.raises(UnreadableImage):
         decode(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "WEBP", "TIFF", "JPEG2000"])
+def test_whatever_one_damaged_byte_of_a_header_leads_to_is_quarantined(kind):
+    """AVIF's opener raises RuntimeError, say."""
+    data = encoded(Image.fromarray(COLOURED[:40]), kind)
+    for at in range(min(300, len(data))):
+        with contextlib.suppress(UnreadableImage):
+            assert decode(data[:at] + bytes([data[at] ^ 0xC2]) + data[at + 1 :]).dtype == np.uint8
 
 
 @pytest.mark.parametrize(

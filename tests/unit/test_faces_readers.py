@@ -78,6 +78,17 @@ def test_which_folder_is_the_label(tmp_path, name, split, label):
     assert set(rows["split"]) == {split}
 
 
+def test_a_copy_of_the_data_a_folder_deeper_is_read_alike(tmp_path):
+    """As jonathanoheix/face-expression-recognition-dataset is published: images/train and images/images/train."""
+    files = {f"images/{at}{split}/{emotion}/a.png": png() for at in ("", "images/")
+             for split in ("train", "validation") for emotion in ("happy", "sad")}  # fmt: skip
+    data = open_dataset(write(tmp_path / "d", files))
+    assert set(data.labels) == {"happy", "sad"} and set(data.splits) == {"train", "validation"}
+    deeper = [f"fer/{place}/a.png" for place in ("test/sad", "train/happy", "train/sad")]
+    stray = open_dataset(write(tmp_path / "e", dict.fromkeys(("samples/a.png", *deeper), png())))
+    assert set(stray.labels) == {"happy", "sad"}
+
+
 def test_images_beside_the_label_folders_have_no_label(tmp_path):
     data = open_dataset(write(tmp_path / "d", {**SPLIT_FILES, "train/x.png": png(), "cover.png": png()}))
     status = dict(zip(data.samples["sample_id"], data.samples["status"], strict=True))
@@ -174,6 +185,15 @@ def cell(image: np.ndarray) -> str:
     return " ".join(map(str, image.ravel()))
 
 
+def test_emotions_as_pandas_writes_them_beside_an_empty_one(tmp_path):
+    pixels = cell(np.zeros((8, 8), np.uint8))
+    rows = [(emotion, pixels, "Training") for emotion in ("0.0", "", "3.0", "6")]
+    data = open_dataset(fer_csv(tmp_path / "a.csv", rows))
+    assert data.samples["label"].where(data.samples["label"].notna(), None).tolist() == [
+        "angry", None, "happy", "neutral"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("header", ["emotion,pixels,Usage", "emotion, Usage, pixels", "emotion,pixels"])
 @pytest.mark.parametrize("quoted", [False, True])
 def test_fer2013_csv(tmp_path, header, quoted):
@@ -262,10 +282,12 @@ def test_a_manifest_names_files_beside_it(tmp_path, name, columns):
     ages, cells = [1, 25, 33, 80], [["train", "train", "test", "test"], ["x"] * 4]
     values = dict(zip(columns, (FOUR, LABELS, cells[0]), strict=True))
     data = open_dataset(
-        manifest(tmp_path / "m", {**values, "age": ages, "votes_happy": [9, 1, 7, 0], "person": ["a"] * 4}, name)
-    )
+        manifest(tmp_path / "m", {**values, "age": ages, "votes_happy": [9, 1, 7, 0], "person": ["a"] * 4,
+                                   "unreadable": [True, False, False, False]}, name)
+    )  # fmt: skip
     assert list(data.samples["label"]) == ["happy", "sad", "happy", None]
     assert list(data.samples["status"]) == ["ok", "ok", "ok", "unlabelled"]
+    assert "The column unreadable was left out" in data.notes[-1]
     assert list(data.samples["split"]) == cells[0]
     assert [int(image[0, 0, 0]) for _, image in data.stream(range(4))] == [0, 1, 2, 3]
     assert data.attributes == ("age",)

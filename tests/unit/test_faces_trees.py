@@ -169,6 +169,22 @@ def test_a_bomb_inside_an_archive_is_not_unpacked(tmp_path, monkeypatch):
             tree.data("a/bomb.png")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_damaged_member_packed_otherwise_is_that_image_alone(tmp_path, method):
+    content = random.Random(0).randbytes(3000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a/good.png", content)
+        archive.writestr("a/bad.png", content)
+        start = archive.getinfo("a/bad.png").header_offset
+    whole = (tmp_path / "a.zip").read_bytes()
+    for at in range(start + 80, start + 160, 5):
+        (tmp_path / "a.zip").write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        tree = open_tree(tmp_path / "a.zip")
+        with pytest.raises(UnreadableImage, match="damaged inside the archive"):
+            tree.data("a/bad.png")
+        assert tree.data("a/good.png") == content
+
+
 def test_a_zip_member_that_lies_about_its_size_is_not_unpacked_whole(tmp_path):
     path = write(tmp_path / "a.zip", {"a/bomb.png": b"\0" * 5_000_000})
     data = bytearray(path.read_bytes())
