@@ -229,6 +229,7 @@ def _worst_group(run: AuditRun) -> dict[str, Any]:
     """The group, large enough to judge, with the lowest standardised accuracy; single attributes only."""
     groups = run.table("groups")
     single = groups[~groups["attribute"].str.contains(" × ", regex=False)].dropna(subset=["standardised"])
+    single = single[~single["too_small"].astype(bool)]
     if single.empty:
         return {"worst_group": None, "worst_group_accuracy": None}
     worst = single.loc[single["standardised"].idxmin()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,18 +29,22 @@ class Corrected:
     dropped: int
 
 
-def correct(faces: Faces, file: Path) -> Corrected:
+def correct(faces: Faces, file: Path, renamed: Mapping[str, str] | None = None) -> Corrected:
     """Apply a CSV with ``sample_id`` or ``content_id`` or both, and ``new_label`` (else ``label``) or ``soft``.
 
-    ``soft`` is JSON, class to share. A row finds its sample by ``sample_id``; by ``content_id`` it reaches every image
-    with those pixels whose label is ``old_label``. ``not_a_face`` drops an image. Rows about other images are passed
-    over. Raises InputError naming the line where a value cannot be used, and where no row finds an image.
+    ``soft`` is JSON, class to share. A row finds its sample by ``sample_id``, unless its ``content_id`` says that it is
+    about another picture; by ``content_id`` it reaches every image with those pixels whose label is ``old_label``.
+    ``not_a_face`` drops an image. Rows about other images are passed over. ``renamed`` is a recipe's ``data.rename``,
+    which the faces have been through and the file has not. Raises InputError naming the line where a value cannot be
+    used, and where no row finds an image.
     """
     targets, dropped = faces.targets.clone(), np.zeros(len(faces), dtype=bool)
     changed: set[int] = set()
     softened: set[int] = set()
     index, found = _Index(faces), 0
-    for line, row in enumerate(_table(file), start=2):
+    new = {canonical(old): canonical(name) or NOT_A_FACE for old, name in (renamed or {}).items()}
+    for line, told in enumerate(_table(file), start=2):
+        row = _renamed(told, new)
         rows = index.reached(row)
         found += len(rows)
         if not rows or _unchanged(row):
@@ -62,17 +68,26 @@ class _Index:
 
     def __init__(self, faces: Faces) -> None:
         self.sample = {name: row for row, name in enumerate(faces.samples["sample_id"])}
+        self.pixels = faces.content
         self.content = pd.Series(range(len(faces))).groupby(faces.content).agg(list).to_dict()
         self.label = faces.samples["label"].to_list()
 
     def reached(self, row: dict[str, str]) -> list[int]:
-        own = self.sample.get(row.get("sample_id", ""))
+        own, old = self.sample.get(row.get("sample_id", "")), row.get("old_label", "")
+        if own is not None and not self._same(own, row.get("content_id", ""), old):
+            own = None
         rows = [] if own is None else [own]
-        old = row.get("old_label", "")
         if old:
             alike = self.content.get(row.get("content_id", ""), [])
             rows += [other for other in alike if other != own and self.label[other] == canonical(old)]
         return rows
+
+    def _same(self, own: int, content: str, old: str) -> bool:
+        """Whether the sample of that name is the row's picture: names of other data may be the same, as row numbers
+        are. A picture saved anew has other pixels, and its label still."""
+        if not content or self.pixels[own] == content:
+            return True
+        return content not in self.content and bool(old) and self.label[own] == canonical(old)
 
 
 def _table(file: Path) -> list[dict[str, str]]:
@@ -83,12 +98,27 @@ def _table(file: Path) -> list[dict[str, str]]:
     except (ValueError, UnicodeDecodeError) as reason:
         raise InputError(f"The corrected labels {file} are not a CSV ({reason}).") from reason
     names = set(table.columns)
-    if not names & {"sample_id", "content_id"} or not names & {"new_label", "label", "soft"}:
+    if not ("sample_id" in names or {"content_id", "old_label"} <= names) or not names & {"new_label", "label", "soft"}:
         raise InputError(
-            f"The corrected labels {file} have the columns {', '.join(table.columns)}; sample_id or content_id, and "
-            "new_label, label or soft were expected."
+            f"The corrected labels {file} have the columns {', '.join(table.columns)}; sample_id, or content_id and "
+            "old_label, and new_label, label or soft were expected."
         )
     return table.to_dict("records")
+
+
+def _renamed(row: dict[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """The row with its labels called as the data's are now; NOT_A_FACE for a class that is dropped."""
+    if not new:
+        return row
+    told = {field: row[field] for field in ("old_label", "new_label", "label") if row.get(field)}
+    row = row | {field: new.get(canonical(name), name) for field, name in told.items()}
+    with contextlib.suppress(ValueError, TypeError, AttributeError):  # what is wrong with it is said where it is read
+        shares: dict[str, float] = {}
+        for name, share in json.loads(row.get("soft", "")).items():
+            now = new.get(canonical(name), canonical(name))
+            shares[now] = shares.get(now, 0.0) + share
+        row["soft"] = json.dumps(shares)
+    return row
 
 
 def _unchanged(row: dict[str, str]) -> bool:

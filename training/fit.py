@@ -24,7 +24,7 @@ from training.gather import gathered, wanted
 from training.loop import Outcome, check_networks, divided, recipes_of_members, run_members
 from training.memory import Faces
 from training.out_of_fold import write_out_of_fold
-from training.recipe import Recipe
+from training.recipe import Recipe, load_recipe
 from training.votes import voted
 
 BEGUN = "begun.txt"
@@ -95,12 +95,17 @@ def check(recipe: Recipe, folds: int | None, datasets: Sequence[FaceDataset]) ->
 
 def check_nobody_knows(recipe: Recipe, faces: Faces) -> None:
     """Raises InputError where a fold would be judged by a network that comes from one which learnt from it."""
-    for name in (recipe.model.pretrained, recipe.learn.teacher):
+    for name in _built_on(recipe):
         if _seen_by(name) & _ids(faces):
             raise InputError(
                 f"{name}, which the recipe {recipe.name} builds on, was trained on these images, so that no fold would "
                 "be judged by a network that has not seen it; leave out --folds, or choose a recipe without it."
             )
+
+
+def _built_on(recipe: Recipe) -> list[str | None]:
+    """What each of the recipe's networks begins on, and its teacher."""
+    return [name for told in recipes_of_members(recipe) for name in (told.model.pretrained, told.learn.teacher)]
 
 
 def _seen_by(name: str | None) -> frozenset[bytes]:
@@ -146,7 +151,7 @@ def _classifier(network: nn.Module, recipe: Recipe, preprocessing: Preprocessing
         name=recipe.name,
         cam_layer=layer,
         reshape=reshape,
-        trained_on=_ids(faces) | _seen_by(recipe.model.pretrained) | _seen_by(recipe.learn.teacher),
+        trained_on=_ids(faces).union(*(_seen_by(name) for name in _built_on(recipe))),
         card={"network": card.network(recipe)},
     )
 
@@ -169,7 +174,8 @@ def _key(recipe: Recipe, datasets: Sequence[FaceDataset], labels: Path | None, f
     data = " ".join(dataset.provenance.fingerprint for dataset in datasets)
     told = [card.read_as(dataset.provenance) for dataset in datasets]
     data += json.dumps(told) if any(told) else ""
-    return hashlib.sha256(f"{recipe.model_dump_json()} {data} {folds} ".encode() + corrections).hexdigest()
+    plans = " ".join(one.model_dump_json() for one in (recipe, *map(load_recipe, recipe.model.beside)))
+    return hashlib.sha256(f"{plans} {data} {folds} ".encode() + corrections).hexdigest()
 
 
 def _work_folder(out: Path, key: str, resume: bool) -> Path:

@@ -25,7 +25,7 @@ def gathered(recipe: Recipe, datasets: Sequence[FaceDataset], labels: Path | Non
     first, *others = (in_memory(part_of(dataset, recipe.data.split), classes, plain) for dataset in named)
     notes = {}
     if labels is not None:
-        corrected = correct(first, labels)
+        corrected = correct(first, labels, recipe.data.rename)
         counts = {"changed": corrected.changed, "softened": corrected.softened, "dropped": corrected.dropped}
         first, notes = corrected.faces, {"corrections": {"file": labels.name, **counts}}
     return (joined([first, *others]) if others else first), notes

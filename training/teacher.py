@@ -6,8 +6,19 @@ import torch
 
 from faces.errors import InputError
 from models import checkpoints
+from models.classifier import Classifier
 from training import figures
 from training.memory import Faces
+
+
+def opened(teacher: str) -> Classifier:
+    """The checkpoint. Raises InputError where there is none."""
+    folder = checkpoints.named(teacher)
+    if folder is None:
+        raise InputError(
+            f"The teacher {teacher!r} is no checkpoint; give a checkpoint folder or the name of one that ships."
+        )
+    return checkpoints.load(folder)
 
 
 def taught(teacher: str, training: Faces) -> torch.Tensor:
@@ -16,12 +27,7 @@ def taught(teacher: str, training: Faces) -> torch.Tensor:
     Rows are probabilities over the training's classes alone; the teacher may know more. Raises InputError where there
     is no such checkpoint, it takes images of another size, or it lacks a class.
     """
-    folder = checkpoints.named(teacher)
-    if folder is None:
-        raise InputError(
-            f"The teacher {teacher!r} is no checkpoint; give a checkpoint folder or the name of one that ships."
-        )
-    classifier = checkpoints.load(folder)
+    classifier = opened(teacher)
     takes, given = classifier.preprocessing, tuple(training.images.shape[1:])
     if (takes.channels, takes.height, takes.width) != given:
         raise InputError(

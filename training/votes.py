@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from faces.emotions import vote_columns
+from faces.emotions import canonical
 from faces.errors import InputError
 from training.temperature import head
 
 VOTES = "learn.votes_share"
 """The recipe's field that asks for them."""
+VOTES_OF = "votes_"
 
 
 def voted(samples: pd.DataFrame) -> torch.Tensor:
-    """The share of its votes that each of N images gave to each of the V columns ``votes_*``; float32 (N, V).
+    """The share of its votes that each of N images gave to each of V answers, columns ``votes_*``; float32 (N, V).
 
-    Rows sum to 1, or to 0 where nobody voted. Raises InputError where the data has no votes.
+    Columns of one answer by several names (``votes_joy``, ``votes_happy``), as of several data sets, count as one. Rows
+    sum to 1, or to 0 where nobody voted. Raises InputError where the data has no votes.
     """
-    columns = list(vote_columns(samples).values())
-    votes = torch.from_numpy(samples[columns].fillna(0).to_numpy(dtype="float32"))
+    answers: dict[str, np.ndarray] = {}
+    for name in (name for name in samples if name.startswith(VOTES_OF)):
+        answer = canonical(name.removeprefix(VOTES_OF))
+        answers[answer] = answers.get(answer, 0) + samples[name].fillna(0).to_numpy(dtype=np.float32)
+    votes = torch.from_numpy(np.stack([*answers.values()], axis=1)) if answers else torch.zeros(len(samples), 0)
     if not votes.any():
         raise InputError(
             f"The recipe learns from raters' votes ({VOTES}), and the data has none; join a file that has the "

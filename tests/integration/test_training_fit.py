@@ -23,9 +23,9 @@ from tests.unit.training_faces import NAMES, quarters
 from training.figures import probabilities
 from training.fit import train
 from training.learner import Learner, Order
-from training.loop import divided, run
+from training.loop import divided, recipes_of_members, run
 from training.memory import in_memory
-from training.recipe import Data, Network, Recipe
+from training.recipe import Data, Network, Recipe, load_recipe
 from training.schedule import Clock
 from training.teacher import taught
 from training.temperature import fitted
@@ -335,6 +335,56 @@ def test_votes_that_are_not_there_and_heads_that_cannot_be_cut_are_refused(tmp_p
     plan = recipe(votes_share=0.5, sizes=[]).model_copy(update={"model": distilled})
     with pytest.raises(InputError, match=r"does not end in one linear layer, which learn.votes_share was expected to"):
         train(plan, rated({"happy": [0, 1, 0], "sad": [0, 0, 1]}), tmp_path / "model", progress=False)
+
+
+def test_votes_of_two_data_sets_that_name_them_otherwise_are_one_answer() -> None:
+    samples = pd.DataFrame({"votes_happy": [3, None], "votes_sad": [1, 1], "votes_joy": [None, 1]})
+    assert voted(samples).tolist() == [[0.75, 0.25], [0.5, 0.5]]
+
+
+def test_too_few_pictures_to_hold_any_out_are_refused(tmp_path: Path) -> None:
+    for data in (quarters(3, 0), quarters(subjects=1)):
+        with pytest.raises(InputError, match="cannot be divided into a part to learn from and one to hold out"):
+            train(recipe(), data, tmp_path / "model", progress=False)
+
+
+def test_what_a_network_beside_begins_on_counts_as_seen(trained: Path, tmp_path: Path) -> None:
+    """A fold that it was trained on would not be out of fold, and its images are none of unseen ones."""
+    (tmp_path / "go.toml").write_text(f'[model]\nnetwork = "tiny"\npretrained = "{trained}"\n[learn]\nepochs = 1\n')
+    beside = recipe(epochs=1).model_copy(update={"model": Network(network="tiny", beside=(str(tmp_path / "go.toml"),))})
+    with pytest.raises(InputError, match="was trained on these images, so that no fold would"):
+        train(beside, quarters(), tmp_path / "model", folds=2, progress=False)
+    model = train(beside, quarters(n=60, test=0, seed=1), tmp_path / "model", progress=False)
+    assert model.trained_on > checkpoints.load(trained).trained_on
+
+
+def test_devices_and_precision_are_those_of_every_network(tmp_path: Path) -> None:
+    plan = load_recipe("system-2-ensemble-unlike").told({"devices": 4, "precision": "bf16-mixed"})
+    assert {(one.learn.devices, one.learn.precision) for one in recipes_of_members(plan)} == {(4, "bf16-mixed")}
+
+
+def test_a_pooled_network_goes_on_from_a_plain_one_of_the_same_name(tmp_path: Path) -> None:
+    card = {"network": {"name": "test_resnet", "channels": 1}}
+    plain = catalogue.build("test_resnet", 3).eval()
+    checkpoints.save(
+        Classifier(plain, LabelSet(NAMES), Preprocessing(48, 48, 1), "plain", card=card), tmp_path / "plain"
+    )
+    network = catalogue.pooled("test_resnet", 3, 1, 48)
+    checkpoints.go_on_from(tmp_path / "plain", network, LabelSet(NAMES))
+    image, before = torch.rand(2, 1, 48, 48), checkpoints.load(tmp_path / "plain").network
+    torch.testing.assert_close(network.eval()(image), before(image), atol=1e-4, rtol=0)
+
+
+def test_what_a_network_beside_lacks_is_told_before_any_is_trained(trained: Path, tmp_path: Path) -> None:
+    for table, sentence in (
+        (f'network = "compact"\npretrained = "{trained}"', "of the network 'tiny', which is another than the recipe's"),
+        ('network = "tiny"\n[learn]\nteacher = "nowhere"', "The teacher 'nowhere' is no checkpoint"),
+    ):
+        (tmp_path / "bad.toml").write_text(f"[model]\n{table}\n")
+        plan = recipe().model_copy(update={"model": Network(network="tiny", beside=(str(tmp_path / "bad.toml"),))})
+        with pytest.raises(InputError, match=sentence):
+            train(plan, quarters(), tmp_path / "model", progress=False)
+        assert not list(tmp_path.glob(".*"))
 
 
 def turned(faces: FaceDataset, names: dict[str, str]) -> FaceDataset:

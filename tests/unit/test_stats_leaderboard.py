@@ -40,9 +40,10 @@ def run_folder(
     status = ["ok"] * n + ["unreadable"]
     pd.DataFrame({"label": "angry", "predicted": predicted, "status": status}).to_parquet(folder / "samples.parquet")
     groups = {
-        "attribute": ["age", "age", "age × gender", "gender"],
-        "group": ["10-19", "20-29", "10-19 × man", "man"],
-        "standardised": [0.6, None, 0.1, 0.7],
+        "attribute": ["age", "age", "age × gender", "gender", "gender"],
+        "group": ["10-19", "20-29", "10-19 × man", "man", "woman"],
+        "too_small": [False, False, False, False, True],
+        "standardised": [0.6, None, 0.1, 0.7, 0.3],
     }
     pd.DataFrame(groups).to_parquet(folder / "results" / "groups.parquet")
     return folder

@@ -151,6 +151,39 @@ def test_by_content_only_rows_with_the_old_label_are_reached(faces: Faces, tmp_p
     assert corrected.faces.classes[[0, 90, 1]].tolist() == [0, 0, 2]
 
 
+def test_a_name_that_stands_for_another_picture_is_not_believed(faces: Faces, tmp_path: Path) -> None:
+    """Row numbers are names: of a file of the same pictures in another order, content tells which is which."""
+    file = tmp_path / "corrected.csv"
+    file.write_text(
+        "sample_id,content_id,old_label,new_label\n"
+        f"011.png,{faces.content[10]},happy,angry\n"  # 011 is another picture
+        f"013.png,{'0' * 64},happy,sad\n"  # saved anew: other pixels, the same label
+        f"014.png,{'0' * 64},angry,happy\n"  # of other data altogether: 014 is sad
+    )
+    corrected = correct(faces, file)
+    assert corrected.changed == 2
+    assert corrected.faces.classes[[10, 11, 13, 14]].tolist() == [0, 2, 2, 2]
+
+
+def test_corrections_are_renamed_as_the_data_is(tmp_path: Path) -> None:
+    recipe = Recipe.model_validate(
+        {"name": "r", "model": {"network": "tiny"}, "data": {"rename": {"angry": "sad", "joy": "smile"}}}
+    )
+    file = tmp_path / "corrected.csv"
+    file.write_text(
+        "sample_id,old_label,new_label,soft\n000.png,angry,happy,\n001.png,happy,angry,\n"
+        '002.png,sad,,"{""angry"": 0.5, ""happy"": 0.25, ""sad"": 0.25}"\n'
+    )
+    faces, notes = gathered(recipe, [quarters(30, 0)], file)
+    assert faces.labels.names == ("sad", "smile")
+    assert faces.targets[:3].tolist() == [[0, 1], [1, 0], [0.75, 0.25]]
+    assert notes["corrections"] == {"file": "corrected.csv", "changed": 2, "softened": 1, "dropped": 0}
+    dropping = recipe.model_copy(update={"data": recipe.data.model_copy(update={"rename": {"sad": ""}})})
+    file.write_text("sample_id,new_label\n000.png,sad\n")
+    _, notes = gathered(dropping, [quarters(30, 0)], file)
+    assert notes["corrections"]["dropped"] == 1
+
+
 def test_lines_that_nobody_changed_are_passed_over(faces: Faces, tmp_path: Path) -> None:
     names = faces.samples["sample_id"]
     lines = [f"{names[0]},contempt,contempt,False", f"{names[1]},sad,sad,False", "elsewhere.png,x,contempt,True"]
@@ -163,7 +196,8 @@ def test_lines_that_nobody_changed_are_passed_over(faces: Faces, tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,label\na,sad\n", "have the columns name, label; sample_id or content_id"),
+        ("name,label\na,sad\n", "have the columns name, label; sample_id, or content_id and old_label, and new_label"),
+        ("content_id,label\na,sad\n", "have the columns content_id, label; sample_id, or content_id and old_label"),
         ("sample_id,label\n001.png,fear\n", r"line 2 has the label 'fear', which is not one of angry, happy, sad"),
         ("sample_id,soft\n001.png,sad\n", "line 2 has the soft label 'sad'; JSON like"),
         ('sample_id,soft\n001.png,"{""sad"": 0.2}"\n', "that sum to 1 were expected"),
