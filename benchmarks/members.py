@@ -6,9 +6,10 @@ Each MODEL is a checkpoint of one network or several, trained on FER-2013 with t
 fer2013-quality). For each choice of their members this prints the accuracy on the images that all of them held out and
 on PublicTest, and the mean -log of the label's probability on the former at the one temperature that suits them best,
 in nats. Members and views are to be chosen by what was held out; the figures of PublicTest are what that choice gives.
-Two views are the image both ways round, six are those and both turned by the first checkpoint's angle to either side. A
-file keeps the mean of its members' biases alone, with which each is judged here; what each got with its own stands on
-its card. Logits are taken as they were before a checkpoint's calibration, as `facevalue ensemble` joins them.
+Two views are the image both ways round, six are those and both turned by the first checkpoint's angle to either side,
+eight also its middle enlarged as the first checkpoint does. A file keeps the mean of its members' biases alone, with
+which each is judged here; what each got with its own stands on its card. Logits are taken as they were before a
+checkpoint's calibration, as `facevalue ensemble` joins them.
 """
 
 from __future__ import annotations
@@ -63,10 +64,13 @@ def main() -> int:
     test = in_memory(data.select("test"), classifier.labels, classifier.preprocessing)
     parts = [part for one in classifiers for part in members(one, classifier.labels)]
     names = [member["name"] for member in told]
-    for angle in dict.fromkeys((0.0, float(classifier.card["network"].get("tilted", 0)))):
+    made = classifier.card["network"]
+    angle, closer = float(made.get("tilted", 0)), float(made.get("closer", 1))
+    for views in dict.fromkeys(((0.0, 1.0), (angle, 1.0), (angle, closer))):
+        count_of_views = 2 * (1 + 2 * (views[0] > 0) + (views[1] > 1))
         said = []
         for part in parts:
-            network = networks.mirrored(part, angle).eval()
+            network = networks.mirrored(part, *views).eval()
             judged = Classifier(network, classifier.labels, classifier.preprocessing)
             said.append([np.log(probabilities(judged, faces.images)) for faces in (held_out, test)])
         for count in range(1, len(parts) + 1):
@@ -74,7 +78,7 @@ def main() -> int:
                 held, tested = (np.mean([said[index][which] for index in chosen], axis=0) for which in (0, 1))
                 right = [(g.argmax(axis=1) == f.classes).mean() for g, f in ((held, held_out), (tested, test))]
                 print(
-                    f"{6 if angle else 2} views  {' + '.join(names[index] for index in chosen):<50} held out "
+                    f"{count_of_views} views  {' + '.join(names[index] for index in chosen):<50} held out "
                     f"{right[0]:.1%} of {len(held_out):,}, {nats(held, held_out.classes):.3f} nats; "
                     f"PublicTest {right[1]:.1%}",
                     flush=True,

@@ -47,16 +47,18 @@ def build(
     size: int | None = None,
     mirrored: bool = False,
     tilted: float = 0.0,
+    closer: float = 1.0,
     beside: Sequence[str] = (),
 ) -> nn.Module:
     """The network ``name`` with ``classes`` outputs (logits) for images of ``channels``, NCHW float32.
 
     ``members`` above 1 makes one network of that many (see models.networks.fused), ``beside`` names unlike networks to
-    fuse with it, and ``mirrored`` makes one that looks at every image both ways round, and ``tilted`` degrees to either
-    side (see models.networks.mirrored): networks of ours, or timm's with a pooled linear head. ``size`` is the side of
-    the images, which timm's transformers must be built for. A name that ends in ``@SIDE`` (``resnet18@112``) is that
-    network looking at images enlarged to so many pixels a side, whatever they come in: what networks from ImageNet need
-    on small faces, and what lets them stand beside others in one ensemble.
+    fuse with it, and ``mirrored`` makes one that looks at every image both ways round, ``tilted`` degrees to either
+    side and at its middle ``closer`` times as large (see models.networks.mirrored): networks of ours, or timm's with a
+    pooled linear head. ``size`` is the side of the images, which timm's transformers must be built for. A name that
+    ends in ``@SIDE`` (``resnet18@112``) is that network looking at images enlarged to so many pixels a side, whatever
+    they come in: what networks from ImageNet need on small faces, and what lets them stand beside others in one
+    ensemble.
 
     ``pretrained`` is a file (.safetensors, or .pt/.pth holding tensors alone) whose fitting tensors are taken, or
     ``"timm"`` for timm's own download. Raises InputError for a name nobody knows, with the nearest ones, and for a
@@ -65,7 +67,7 @@ def build(
     if members > 1 or mirrored or beside:
         parts = [pooled(one, classes, channels, size) for one in (*[name] * members, *beside)]
         whole = networks.fused(parts) if len(parts) > 1 else parts[0]
-        return networks.mirrored(whole, tilted) if mirrored else whole
+        return networks.mirrored(whole, tilted, closer) if mirrored else whole
     if ENLARGED in name:
         name, side = _name_and_side(name)
         return networks.enlarged(pooled(name, classes, channels, side, pretrained), side)

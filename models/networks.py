@@ -207,35 +207,61 @@ def turned(x: torch.Tensor, degrees: float) -> torch.Tensor:
     return nn.functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
+def zoomed(x: torch.Tensor, zoom: float) -> torch.Tensor:
+    """The middle of images (N, C, h, w), ``zoom`` times as large, at the same size, bilinear."""
+    height, width = x.shape[-2:]
+    down, across = ((2 * torch.arange(n, dtype=x.dtype, device=x.device) + 1 - n) / (n * zoom) for n in (height, width))
+    down, across = torch.meshgrid(down, across, indexing="ij")
+    grid = torch.stack((across, down), dim=-1).expand(x.shape[0], height, width, 2)
+    return nn.functional.grid_sample(x, grid, align_corners=False)
+
+
+def put_back(maps: torch.Tensor, zoom: float) -> torch.Tensor:
+    """Maps (N, C, h, w) of zoomed images where they lie in the whole image, nothing around; means over places stay."""
+    height, width = maps.shape[-2:]
+    down, across = (_within(side, zoom).to(maps) for side in (height, width))
+    return zoom**2 * (down @ maps @ across.T)
+
+
+def _within(side: int, zoom: float) -> torch.Tensor:
+    """(side, side): the share of each place on a line that each place of its zoomed middle covers."""
+    place = torch.arange(side)
+    start = side / 2 + (place - side / 2) / zoom
+    lain = torch.minimum(start + 1 / zoom, place[:, None] + 1) - torch.maximum(start, place[:, None])
+    return lain.clamp(min=0)
+
+
 class Mirrored(nn.Module):
     """Features of the image and of its mirror image, turned back and averaged: (N, C, h, w) as the features give.
 
-    With ``tilted`` above 0, the same of the image turned by so many degrees to either side. With a pooled linear head
-    the logits are about the mean of all views', and a class activation map speaks for all.
+    With ``tilted`` above 0, the same of the image turned by so many degrees to either side, with ``closer`` above 1 the
+    same of its middle so many times as large. With a pooled linear head the logits are about the mean of all views',
+    and a class activation map speaks for all.
     """
 
-    def __init__(self, features: nn.Module, tilted: float = 0.0) -> None:
+    def __init__(self, features: nn.Module, tilted: float = 0.0, closer: float = 1.0) -> None:
         super().__init__()
-        self.both, self.angles = features, (tilted, -tilted) if tilted else ()
+        self.both, self.angles, self.closer = features, (tilted, -tilted) if tilted else (), closer
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        views = [
-            view for level in (x, *(turned(x, angle) for angle in self.angles)) for view in (level, level.flip(-1))
-        ]
+        levels = [x, *(turned(x, angle) for angle in self.angles)]
+        levels += [zoomed(x, self.closer)] if self.closer > 1 else []
+        views = [view for level in levels for view in (level, level.flip(-1))]
         if len(x) == 1 and not self.training:  # a live picture: one call takes a third less than several
             maps = list(self.both(torch.cat(views)).split(1))
         else:
             maps = [self.both(view) for view in views]
-        level, *tilted = [(one + other.flip(-1)) / 2 for one, other in zip(maps[::2], maps[1::2], strict=True)]
-        for angle, one in zip(self.angles, tilted, strict=True):
-            level = level + turned(one, -angle)
-        return level / (1 + len(tilted)) if tilted else level
+        level, *others = [(one + other.flip(-1)) / 2 for one, other in zip(maps[::2], maps[1::2], strict=True)]
+        for index, one in enumerate(others):
+            tilted = index < len(self.angles)
+            level = level + (turned(one, -self.angles[index]) if tilted else put_back(one, self.closer))
+        return level / (1 + len(others)) if others else level
 
 
-def mirrored(network: Pooled, tilted: float = 0.0) -> Pooled:
-    """The same network looking at every image both ways round, and ``tilted`` degrees to either side; takes twice as
-    long, or six times."""
-    return _with_features(network, Mirrored(network.features, tilted))
+def mirrored(network: Pooled, tilted: float = 0.0, closer: float = 1.0) -> Pooled:
+    """The same network looking at every image both ways round, ``tilted`` degrees to either side, and at its middle
+    ``closer`` times as large; takes twice as long, six or eight times."""
+    return _with_features(network, Mirrored(network.features, tilted, closer))
 
 
 def residual_net(

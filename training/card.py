@@ -21,11 +21,12 @@ from training.memory import Faces, in_memory
 from training.recipe import Recipe, load_recipe
 
 
-def augmentation(mirrored: bool, tilted: float) -> str:
+def augmentation(mirrored: bool, tilted: float, closer: float) -> str:
     """Test-time augmentation in words."""
     if not mirrored:
         return "none"
     besides = f" and of both turned by {tilted:g} degrees either way" if tilted else ""
+    besides += f" and of both {closer:g} times as large" if closer > 1 else ""
     return f"mean with the mirror image{besides}, inside the network"
 
 
@@ -33,7 +34,7 @@ def network(recipe: Recipe) -> dict[str, Any]:
     """What the catalogue needs to build the network again."""
     model = recipe.model
     told = {"name": model.network} | {
-        field: getattr(model, field) for field in ("channels", "members", "mirrored", "tilted")
+        field: getattr(model, field) for field in ("channels", "members", "mirrored", "tilted", "closer")
     }
     return told | ({"beside": [load_recipe(name).model.network for name in model.beside]} if model.beside else {})
 
@@ -58,7 +59,7 @@ def measured(network: nn.Module, outcome: Outcome, training: Faces, recipe: Reci
         "chosen_epoch": outcome.chosen,
         "wall_seconds": round(outcome.seconds, 1),
         "temperature": round(outcome.temperature, 4),
-        "test_time_augmentation": augmentation(recipe.model.mirrored, recipe.model.tilted),
+        "test_time_augmentation": augmentation(recipe.model.mirrored, recipe.model.tilted, recipe.model.closer),
     }
 
 

@@ -17,24 +17,31 @@ from models.classifier import Classifier
 from training import card, figures
 from training.gather import gathered, wanted
 from training.loop import divided
-from training.recipe import MOST_TILTED, Recipe
+from training.recipe import CLOSEST, MOST_TILTED, Recipe
 from training.temperature import calibrate
 
 
 def ensemble(
-    models: Sequence[Path | str], dataset: FaceDataset, out: Path, mirrored: bool = False, tilted: float = 0.0
+    models: Sequence[Path | str],
+    dataset: FaceDataset,
+    out: Path,
+    mirrored: bool = False,
+    tilted: float = 0.0,
+    closer: float = 1.0,
 ) -> Classifier:
     """Write ``out``: one network whose logits are the mean of those of the checkpoints ``models``.
 
     ``models`` are folders, or names of checkpoints that ship, trained on ``dataset``; ensembles among them count as
     their members. With ``mirrored``, or where one of them does, all look at every image both ways round; with
-    ``tilted`` also turned by so many degrees to either side. Where all held out the same images, one temperature is
-    fitted on these (a mean of logits is less sure than its members). Accuracy is measured anew, on what was held out
-    and on the test part. Raises InputError where the checkpoints do not go together, cannot be fused, were trained on
-    other data, or ``out`` is there.
+    ``tilted`` also turned by so many degrees to either side, with ``closer`` also at its middle, so many times as
+    large. Where all held out the same images, one temperature is fitted on these (a mean of logits is less sure than
+    its members). Accuracy is measured anew, on what was held out and on the test part. Raises InputError where the
+    checkpoints do not go together, cannot be fused, were trained on other data, or ``out`` is there.
     """
     if not 0 <= tilted <= MOST_TILTED:
         raise InputError(f"--tilted {tilted:g} is no angle to look from; expected 0 to {MOST_TILTED} degrees.")
+    if not 1 <= closer <= CLOSEST:
+        raise InputError(f"--closer {closer:g} is no enlargement to look at; expected 1 to {CLOSEST:g} times.")
     if out.exists():
         raise InputError(f"{out} is already there; choose another --out, or remove it first.")
     given = [_opened(model, dataset) for model in models]
@@ -44,9 +51,10 @@ def ensemble(
     parts = [part for classifier in given for part in members(classifier, first.labels)]
     made = [classifier.card["network"] for classifier in given]
     tilted = max(tilted, *(float(network.get("tilted", 0)) for network in made))
-    mirrored = mirrored or tilted > 0 or any(network.get("mirrored") for network in made)
+    closer = max(closer, *(float(network.get("closer", 1)) for network in made))
+    mirrored = mirrored or tilted > 0 or closer > 1 or any(network.get("mirrored") for network in made)
     whole = networks.fused(parts) if len(parts) > 1 else parts[0]
-    whole = networks.mirrored(whole, tilted) if mirrored else whole
+    whole = networks.mirrored(whole, tilted, closer) if mirrored else whole
     trainings = [member for one in given for member in _told_of(one)]
     recipe = Recipe.model_validate(trainings[0]["recipe"])
     everything, _ = gathered(recipe, [dataset], None)
@@ -64,7 +72,7 @@ def ensemble(
         reshape="nchw",
         fingerprint="",
         trained_on=frozenset[bytes]().union(*(classifier.trained_on for classifier in given)),
-        card=_card(given, whole, mirrored, tilted),
+        card=_card(given, whole, {"mirrored": mirrored, "tilted": tilted, "closer": closer}),
     )
     results = fused.card["figures"]
     results["temperature"] = round(temperature, 4)
@@ -155,7 +163,7 @@ def _told_of(classifier: Classifier) -> list[dict[str, Any]]:
     return classifier.card.get("members", [own])
 
 
-def _card(given: Sequence[Classifier], network: torch.nn.Module, mirrored: bool, tilted: float) -> dict[str, Any]:
+def _card(given: Sequence[Classifier], network: torch.nn.Module, views: dict[str, Any]) -> dict[str, Any]:
     name, *others = [name for classifier in given for name in _names(classifier)]
     channels = given[0].preprocessing.channels
     return {
@@ -163,8 +171,7 @@ def _card(given: Sequence[Classifier], network: torch.nn.Module, mirrored: bool,
             "name": name,
             "channels": channels,
             "members": 1,
-            "mirrored": mirrored,
-            "tilted": tilted,
+            **views,
             "beside": others,
         },
         "members": [member for classifier in given for member in _told_of(classifier)],
@@ -172,7 +179,7 @@ def _card(given: Sequence[Classifier], network: torch.nn.Module, mirrored: bool,
         "figures": {
             "training_images": max(one.card["figures"]["training_images"] for one in given),
             "parameters": sum(weight.numel() for weight in network.parameters()),
-            "test_time_augmentation": card.augmentation(mirrored, tilted),
+            "test_time_augmentation": card.augmentation(**views),
         },
     }
 

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from safetensors.torch import load_file
 from torch import nn
 
+from faces.emotions import LabelSet
 from faces.errors import InputError
 from models import catalogue, checkpoints
 from models.classifier import Preprocessing
@@ -29,7 +30,7 @@ from training.learner import Learner
 from training.memory import Faces
 from training.recipe import Recipe, load_recipe
 from training.schedule import Clock
-from training.teacher import taught
+from training.teacher import opened, taught
 from training.temperature import calibrate, head
 from training.votes import VOTES, cut_to, voted
 
@@ -121,8 +122,13 @@ def check_networks(recipe: Recipe) -> None:
     own = recipes_of_members(recipe)
     for told in own:
         model, build = told.model, catalogue.build if own == [recipe] else catalogue.pooled
-        weights = None if checkpoints.named(model.pretrained) else model.pretrained
+        begun = checkpoints.named(model.pretrained)
+        weights = None if begun else model.pretrained
         network = build(model.network, 2, model.channels, size=model.size, pretrained=weights)
+        if begun:
+            checkpoints.go_on_from(begun, network, LabelSet(checkpoints.load(begun).labels.names[:2]))
+        if told.learn.teacher:
+            opened(told.learn.teacher)
         for field, asked in (("learn.calibrate", told.learn.calibrate), (VOTES, told.learn.votes_share)):
             if asked:
                 head(network, model.network, field)
@@ -154,7 +160,7 @@ def _joined(
         members.append(cast(Pooled, network))
         outcomes.append(outcome)
     whole = fused(members) if len(members) > 1 else members[0]
-    whole = mirrored(whole, recipe.model.tilted) if recipe.model.mirrored else whole
+    whole = mirrored(whole, recipe.model.tilted, recipe.model.closer) if recipe.model.mirrored else whole
     if len(members) == 1:
         return whole, outcomes[0]
     curves = pd.concat([outcome.curves.assign(member=index) for index, outcome in enumerate(outcomes)])
@@ -170,7 +176,7 @@ def recipes_of_members(recipe: Recipe) -> list[Recipe]:
     model, learn = recipe.model, recipe.learn
     if model.members == 1 and not model.beside and not model.mirrored:
         return [recipe]
-    alone = {"members": 1, "beside": (), "mirrored": False, "tilted": 0.0}
+    alone = {"members": 1, "beside": (), "mirrored": False, "tilted": 0.0, "closer": 1.0}
     same = [
         recipe.model_copy(
             update={
@@ -184,7 +190,8 @@ def recipes_of_members(recipe: Recipe) -> list[Recipe]:
 
 
 def _beside(name: str, recipe: Recipe) -> Recipe:
-    """The recipe ``name`` with the data and the input of ``recipe``; image sides along the way grow or shrink alike."""
+    """The recipe ``name`` with the data, the input and the devices of ``recipe``; image sides along the way grow or
+    shrink alike."""
     other = load_recipe(name)
     if other.model.members > 1 or other.model.beside or other.model.mirrored:
         raise InputError(
@@ -193,7 +200,8 @@ def _beside(name: str, recipe: Recipe) -> Recipe:
     size, channels = recipe.model.size, recipe.model.channels
     sizes = tuple(round(side * size / other.model.size) for side in other.learn.sizes)
     model = other.model.model_copy(update={"size": size, "channels": channels})
-    learn = other.learn.model_copy(update={"sizes": sizes})
+    switches = {"devices": recipe.learn.devices, "precision": recipe.learn.precision}
+    learn = other.learn.model_copy(update={"sizes": sizes, **switches})
     return other.model_copy(update={"model": model, "learn": learn, "data": recipe.data})
 
 
@@ -201,10 +209,15 @@ def divided(faces: Faces, recipe: Recipe) -> tuple[Faces, Faces]:
     """The part that is learnt from and the held-out part that epochs are chosen by, of the recipe's classes.
 
     The same images are held out whatever the classes and the seed, so that a training may go on from another, learn
-    from it and be joined with it.
+    from it and be joined with it. Raises InputError where there are too few for both.
     """
     aside = held_out(faces.classes, faces.groups, recipe.data.validation)
     learnt, held = (wanted(faces.take(np.flatnonzero(part)), recipe) for part in (~aside, aside))
+    if not len(learnt) or not len(held):
+        raise InputError(
+            f"The {len(faces)} training images cannot be divided into a part to learn from and one to hold out: there "
+            f"are {len(np.unique(faces.groups))} persons or contents, whose pictures stay together; more were expected."
+        )
     return learnt, held
 
 

@@ -14,6 +14,8 @@ from faces.errors import InputError
 FOLDER = Path(__file__).parent / "recipes"
 MOST_TILTED = 45
 """Degrees that images may be turned by at test time."""
+CLOSEST = 2.0
+"""Times that the middle of images may be enlarged at test time."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -35,9 +37,9 @@ class Network(Part):
     seed, are trained and fused into one, and with them the networks of the recipes named in ``beside``, each trained as
     its recipe says, but on this one's data and at this one's size; ``mirrored`` makes the trained network look at every
     image both ways round, which takes it twice as long, and with ``tilted`` also that many degrees to either side (six
-    times); ``frozen`` is the share of the layers, from the input on, that
-    stay as they are (1: all but the head); ``input_rate`` is the first layer's rate as a share of the head's, with a
-    geometric fall between (1: one rate).
+    times), with ``closer`` also at its middle, that many times as large (twice more); ``frozen`` is the share of the
+    layers, from the input on, that stay as they are (1: all but the head); ``input_rate`` is the first layer's rate as
+    a share of the head's, with a geometric fall between (1: one rate).
     """
 
     network: str
@@ -48,6 +50,7 @@ class Network(Part):
     beside: tuple[str, ...] = ()
     mirrored: bool = False
     tilted: Annotated[float, Field(ge=0, le=MOST_TILTED)] = 0.0
+    closer: Annotated[float, Field(ge=1, le=CLOSEST)] = 1.0
     frozen: Share = 0.0
     input_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
 
@@ -153,8 +156,9 @@ class Recipe(Part):
             raise ValueError(
                 f"learn.sizes = {list(self.learn.sizes)} must end with model.size, which is {self.model.size}"
             )
-        if self.model.tilted and not self.model.mirrored:
-            raise ValueError(f"model.tilted = {self.model.tilted:g} needs model.mirrored = true")
+        for field, plain in (("tilted", 0.0), ("closer", 1.0)):
+            if getattr(self.model, field) != plain and not self.model.mirrored:
+                raise ValueError(f"model.{field} = {getattr(self.model, field):g} needs model.mirrored = true")
         return self
 
 

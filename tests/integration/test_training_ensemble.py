@@ -91,8 +91,9 @@ def test_unlike_networks_go_together(two: list[Path], tmp_path: Path) -> None:
 
 def test_a_network_that_enlarges_goes_with_one_that_does_not(two: list[Path], tmp_path: Path) -> None:
     other = trained(tmp_path / "other", network="test_efficientnet@64")
-    whole = ensemble([two[0], other], quarters(), tmp_path / "whole", tilted=9)
-    assert whole.card["network"]["beside"] == ["test_efficientnet@64"]
+    whole = ensemble([two[0], other], quarters(), tmp_path / "whole", tilted=9, closer=1.2)
+    assert whole.card["network"]["beside"] == ["test_efficientnet@64"] and whole.card["network"]["closer"] == 1.2
+    assert "either way and of both 1.2 times as large" in whole.card["figures"]["test_time_augmentation"]
     again = checkpoints.load(tmp_path / "whole")
     np.testing.assert_allclose(logits(again), logits(whole), atol=1e-5)
     assert len(catalogue.networks.members(again.network)) == 2
@@ -140,6 +141,11 @@ def test_what_does_not_go_together_is_refused(two: list[Path], tmp_path: Path) -
     refused("nobody is no checkpoint; give a checkpoint folder or the name of one that ships", "nobody")
     with pytest.raises(InputError, match="--tilted 50 is no angle to look from; expected 0 to 45 degrees"):
         ensemble(two, quarters(), tmp_path / "none", tilted=50)
+    for closer in (0.5, 3, float("nan")):
+        with pytest.raises(
+            InputError, match=f"--closer {closer:g} is no enlargement to look at; expected 1 to 2 times"
+        ):
+            ensemble(two, quarters(), tmp_path / "none", closer=closer)
     refused("was trained on other data than quarters; pass the same", *two, seed=1)
     refused("was trained on other data", *two, *catalogue.shipped())
     refused(r"is already there; choose another --out", *two, out="")

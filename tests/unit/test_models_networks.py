@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from faces.errors import InputError
 from models import catalogue
 from models.camlayer import candidates, find_cam_layer
-from models.networks import fused, members, mirrored, shared_out, turned
+from models.networks import fused, members, mirrored, put_back, shared_out, turned, zoomed
 
 
 @pytest.mark.parametrize("name", catalogue.OWN)
@@ -137,6 +139,43 @@ def test_a_tilted_network_answers_the_mean_of_six_views() -> None:
         assert torch.allclose(network(images[:1]), network(images)[:1], atol=1e-5)
         assert torch.allclose(network(images.flip(-1)), network(images), atol=1e-5)
     assert find_cam_layer(network, images) == ("features", "nchw")
+
+
+def test_zooming_is_what_opencv_does() -> None:
+    image = torch.rand(1, 2, 21, 33)
+    zoom = cv2.getRotationMatrix2D((16, 10), 0, 1.2)
+    expected = cv2.warpAffine(image[0].permute(1, 2, 0).numpy(), zoom, (33, 21))
+    assert np.abs(zoomed(image, 1.2)[0].permute(1, 2, 0).numpy() - expected).max() < 0.05
+    assert torch.allclose(zoomed(image, 1.0), image, atol=1e-5)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.floats(1, 2))
+def test_maps_of_a_zoomed_image_are_put_back_without_loss(height: int, width: int, zoom: float) -> None:
+    """In the middle, with the same mean, and nothing around."""
+    maps = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    found = put_back(maps, zoom)
+    assert found.shape == maps.shape
+    assert torch.allclose(found.mean(dim=(2, 3)), maps.mean(dim=(2, 3)), atol=1e-5)
+    fine = torch.nn.functional.interpolate(maps, scale_factor=8)
+    assert torch.allclose(put_back(maps, 1.0), maps, atol=1e-5)
+    assert torch.allclose(put_back(fine, 2.0)[:, :, : 2 * height], torch.zeros(2, 3, 2 * height, 8 * width), atol=1e-5)
+
+
+def test_a_network_that_looks_closer_answers_the_mean_of_eight_views() -> None:
+    torch.manual_seed(0)
+    plain = catalogue.build("tiny", 3).eval()
+    network = mirrored(plain, tilted=9, closer=1.2)
+    images = torch.rand(3, 1, 48, 48)
+    with torch.no_grad():
+        six, close = mirrored(plain, tilted=9)(images), mirrored(plain)(zoomed(images, 1.2))
+        assert torch.allclose(network(images), (3 * six + close) / 4, atol=1e-5)
+        assert torch.allclose(network(images[:1]), network(images)[:1], atol=1e-5)
+        assert torch.allclose(network(images.flip(-1)), network(images), atol=1e-5)
+    assert find_cam_layer(network, images) == ("features", "nchw")
+    built = catalogue.build("tiny", 3, mirrored=True, tilted=9, closer=1.2)
+    built.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        assert torch.allclose(built.eval()(images), network(images), atol=1e-6)
 
 
 @pytest.mark.parametrize("names", [["tiny"], ["tiny", "separable", "tiny"]])

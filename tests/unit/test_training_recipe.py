@@ -40,6 +40,7 @@ def test_a_recipe_that_is_not_there_lists_those_that_are() -> None:
         ("[data]\nvalidation = 0.1", r"has no model, which is needed"),
         ("[model]\nsize = 48", r"has no model\.network"),
         ("[model]\nnetwork = 'tiny'\ntilted = 9", r"model\.tilted = 9 needs model\.mirrored = true"),
+        ("[model]\nnetwork = 'tiny'\ncloser = 1.2", r"model\.closer = 1\.2 needs model\.mirrored = true"),
         ("[model\n", "is not TOML"),
     ],
 )
