@@ -181,6 +181,8 @@ def train(
     plan = load_recipe(recipe).told(switches)
     faces = open_dataset(data, metadata, label, numbers=numbers)
     more = [open_dataset(one, numbers=numbers) for one in also or ()]
+    for note in (note for one in (faces, *more) for note in one.notes):
+        print(note)
     if search is None:
         fit(plan, faces, out, labels=labels, folds=folds, resume=resume, also=more)
     else:
@@ -198,6 +200,9 @@ def ensemble(
     tilted: Annotated[
         float, typer.Option(metavar="DEGREES", help="Also turned so far to either side, both ways round.")
     ] = 0.0,
+    closer: Annotated[
+        float, typer.Option(metavar="TIMES", help="Also at its middle, so many times as large, both ways round.")
+    ] = 1.0,
     metadata: Metadata = None,
     label: Label = None,
     label_names: NumberNames = None,
@@ -208,7 +213,8 @@ def ensemble(
     from training.ensemble import told
 
     numbers = label_set(label_names)
-    print(told(fuse(models, open_dataset(data, metadata, label, numbers=numbers), out, mirrored, tilted)))
+    dataset = open_dataset(data, metadata, label, numbers=numbers)
+    print(told(fuse(models, dataset, out, mirrored, tilted, closer)))
 
 
 @app.command()
@@ -236,17 +242,18 @@ def export_model(
     model_input: Input = None,
     allow_pickle: Pickle = False,
 ) -> None:
-    """Write a model as ONNX, pruned or int8 if asked, checked against the original."""
+    """Write a model as ONNX, pruned or int8 if asked, and tell how far it answers as the original."""
     from faces.readers import open_dataset
     from models import smaller
     from models.load import load_classifier
 
-    classifier = load_classifier(model, classes, model_input, allow_pickle=allow_pickle)
-    classifier = smaller.prune(classifier, prune) if prune else classifier
-    if int8 is None:
-        told = smaller.export_onnx(classifier, out)
+    original = load_classifier(model, classes, model_input, allow_pickle=allow_pickle)
+    pruned = smaller.prune(original, prune) if prune else original
+    if int8 is not None:
+        told = smaller.quantise(pruned, smaller.calibration(original, open_dataset(int8)), out, original)
     else:
-        told = smaller.quantise(classifier, smaller.calibration(classifier, open_dataset(int8)), out)
+        told = smaller.export_onnx(pruned, out)
+        told += f"\n{smaller.difference(original, pruned)}" if prune else ""
     print(f"facevalue audit DATA --out RUN --model {out} {told}")
 
 

@@ -130,7 +130,7 @@ def model_findings(
     if not counts.n:
         reason = "No image has both a label among the model's classes and a prediction, so nothing could be compared."
         return [Finding("FV-M001", "unchecked", "The model could not be judged", reason)]
-    order, chance = _order_finding(counts), _chance_finding(counts)
+    order, chance = _order_finding(counts, samples), _chance_finding(counts)
     return [
         *order,
         *_seen_finding(samples, trained_on_known),
@@ -172,15 +172,19 @@ def _chance_finding(counts: Counts) -> list[Finding]:
     return [Finding("FV-M005", "high", "The model is no better than chance", detail, "/confusions")]
 
 
-def _order_finding(counts: Counts) -> list[Finding]:
+def _order_finding(counts: Counts, samples: pd.DataFrame) -> list[Finding]:
     order = class_order(counts.confusion, counts.classes)
     if order is None:
         return []
     named = f" (the order published for {order.published})" if order.published else ""
+    new, old = ",".join(order.classes), ",".join(counts.classes)
+    if samples["content_id"].isna().all():  # a table of predictions, whose labels --classes would rename too
+        remedy = f"in the table's predictions and columns of probabilities, not in its labels, write {new} for {old}"
+    else:
+        remedy = f"audit again with --classes {new} (and --label-names {old}, if labels are numbers that it named)"
     detail = (
-        f"Reading the model's outputs as {','.join(order.classes)}{named} raises accuracy from "
-        f"{percent(order.accuracy)} to {percent(order.accuracy_reordered)}: "
-        f"audit again with --classes {','.join(order.classes)}"
+        f"Reading the model's outputs as {new}{named} raises accuracy from {percent(order.accuracy)} to "
+        f"{percent(order.accuracy_reordered)}: {remedy}"
     )
     return [Finding("FV-M001", "high", "The class order looks wrong", detail, "/confusions")]
 

@@ -72,7 +72,7 @@ def find_cam_layer(network: nn.Module, example: torch.Tensor) -> tuple[str, str]
     those as wide as its tokens count (not queries and keys, for one). Raises InputError where no layer
     has any.
     """
-    for candidate in _telling(network, example, candidates(network, example)):
+    for candidate in telling(network, example, candidates(network, example)):
         return candidate.name, candidate.reshape
     raise InputError(
         "The network has no layer whose output keeps positions (at least 2x2) and moves the result, so no class "
@@ -92,15 +92,15 @@ def named_layer(network: nn.Module, example: torch.Tensor, name: str) -> tuple[s
         problem = "gives no single map that is used once"
     else:
         problem = "is not in the network"
-    others = [str(candidate) for candidate in islice(_telling(network, example, found), LISTED)]
+    others = [str(candidate) for candidate in islice(telling(network, example, found), LISTED)]
     raise InputError(
         f"The CAM layer {name!r} {problem}; layers that can be read, the best first, are: "
         f"{', '.join(others) or 'none'}: pass one of them with --cam-layer."
     )
 
 
-def _telling(network: nn.Module, example: torch.Tensor, found: Sequence[Candidate]) -> Iterator[Candidate]:
-    """The candidates whose positions move the output, the last first, without a transformer's inner layers."""
+def telling(network: nn.Module, example: torch.Tensor, found: Sequence[Candidate]) -> Iterator[Candidate]:
+    """The candidates whose positions move the output, the last and best first, without a transformer's inner layers."""
     for candidate in reversed(found):
         inner = candidate.reshape.startswith("tokens") and candidate.channels != found[-1].channels
         if not inner and _reaches_output(network, example, candidate):

@@ -18,6 +18,7 @@ from faces.emotions import LabelSet
 from faces.errors import InputError
 from models import catalogue
 from models.classifier import Classifier, Preprocessing, fingerprint
+from models.networks import Pooled
 
 SCHEMA = 1
 WEIGHTS, CARD, TRAINED_ON = "weights.safetensors", "card.json", "trained_on.bin"
@@ -77,7 +78,7 @@ def load(folder: Path | str) -> Classifier:
         _check_file(folder / name, expected)
     labels = LabelSet(tuple(card["classes"]))
     preprocessing = _preprocessing(folder, card["preprocessing"])
-    fields = ("members", "mirrored", "tilted", "beside")
+    fields = ("members", "mirrored", "tilted", "closer", "beside")
     told = {field: card["network"][field] for field in fields if field in card["network"]}
     network = catalogue.build(
         card["network"]["name"], len(labels), preprocessing.channels, size=preprocessing.height, **told
@@ -114,7 +115,7 @@ def go_on_from(folder: Path, network: nn.Module, labels: LabelSet) -> None:
     another network.
     """
     before, own = load(folder), network.state_dict()
-    given = before.network.state_dict()
+    given = _in_form_of(network, before).state_dict()
     state = {name.replace("features.both.", "features.", 1): value for name, value in given.items()}
     shared = [name for name in labels if name in before.labels]
     to, of = [labels.index(name) for name in shared], [before.labels.index(name) for name in shared]
@@ -133,6 +134,14 @@ def go_on_from(folder: Path, network: nn.Module, labels: LabelSet) -> None:
         head[to] = state[name][of]
         state[name] = head
     network.load_state_dict(state)
+
+
+def _in_form_of(network: nn.Module, before: Classifier) -> nn.Module:
+    """The checkpoint's network, pooled where ``network`` is: timm's own names differ between the two forms."""
+    if not isinstance(network, Pooled) or isinstance(before.network, Pooled):
+        return before.network
+    takes = before.preprocessing
+    return catalogue.as_pooled(before.card["network"]["name"], before.network, takes.channels, takes.height)
 
 
 FIELDS: dict[str, type | tuple[type, ...]] = {

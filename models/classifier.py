@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from faces.emotions import LabelSet
 from faces.errors import InputError
 
 OUTPUTS = ("logits", "probabilities", "sigmoid")
+PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, type(None))
+"""What a state may hold beside tensors whose text says all of it."""
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 """Of values 0..1, red, green and blue."""
 
@@ -65,6 +68,11 @@ class Preprocessing:
             raise InputError(
                 f"The input {text!r} asks for ImageNet's mean and deviation, which are of values 0..1, on {span}; "
                 f"write {size},{colour},0..1,imagenet."
+            )
+        if low == high:
+            raise InputError(
+                f"The input {text!r} maps every pixel to {low:g}; a value range whose ends differ was expected: "
+                f"write it like {size},{colour},0..1."
             )
         if std is not None and min(std) <= 0:
             raise InputError(
@@ -148,7 +156,8 @@ class Classifier:
         return replace(self, labels=labels)
 
     def logits(self, output: torch.Tensor) -> torch.Tensor:
-        """What the network returned, as logits (N, K), whose softmax are the probabilities."""
+        """What the network returned, as logits (N, K) float32, whose softmax are the probabilities."""
+        output = output.float()
         if self.output == "logits":
             return output.flatten(1) if output.ndim > 2 else output
         if self.output == "probabilities":
@@ -182,9 +191,32 @@ def _scaling(rest: list[str], channels: int) -> tuple[tuple[float, ...] | None, 
 
 
 def fingerprint(network: nn.Module) -> str:
-    """SHA-256 over the names, shapes and bytes of all weights and buffers, in name order (hex)."""
+    """SHA-256 over the names, shapes and bytes of all weights and buffers, in name order (hex).
+
+    What a module keeps beside tensors counts too: the packed weights of quantised layers, an extra state.
+    """
     digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name}:{tuple(value.shape)}:{value.dtype};".encode())
-        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    for name, value in sorted(network.state_dict().items(), key=lambda item: item[0]):
+        for part in _parts(name, value):
+            digest.update(part)
     return digest.hexdigest()
+
+
+def _parts(name: str, value: Any) -> Iterator[bytes]:
+    """The bytes of one entry of a state; the same for equal values, whatever object holds them."""
+    if isinstance(value, torch.Tensor):
+        value = value.dequantize() if value.is_quantized else value
+        yield f"{name}:{tuple(value.shape)}:{value.dtype};".encode()
+        yield value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from _parts(f"{name}.{key}", value[key])
+    elif isinstance(value, list | tuple):
+        for place, part in enumerate(value):
+            yield from _parts(f"{name}.{place}", part)
+    elif isinstance(value, np.ndarray | np.generic) and value.dtype.kind != "O":
+        yield f"{name}:{value.shape}:{value.dtype};".encode()
+        yield value.tobytes()
+    else:  # the text of other objects may hold where they lie in memory
+        told = value if isinstance(value, PLAIN) else type(value).__qualname__
+        yield f"{name}:{told!r};".encode()

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from models import probe
-from models.camlayer import Candidate, candidates
+from models.camlayer import Candidate, candidates, telling
 from models.classifier import Classifier, Preprocessing
 from models.load import adjusted, make_request, open_model
 from models.opened import cam_layer_of, describe, settle
+
+NO_LAYER = "no layer; black-box methods only"
+LISTED = 9
+"""So many layers are looked for; each is tried by running the network."""
 
 
 @dataclass(frozen=True)
 class Inspection:
     """``preprocessing`` is the input, layout and value range; ``output`` what the network returns: logits,
     probabilities or sigmoid; ``classes`` those the file names, else None; ``cam_layer`` the layer maps would be taken
-    from, None for a black box, and ``cam_layers`` all that could be named; ``notes`` what was found or assumed."""
+    from, None for a black box, and ``cam_layers`` the best that can be named, first things first; ``notes`` what was
+    found or assumed."""
 
     model: str
     kind: str
@@ -45,10 +51,10 @@ class Inspection:
             f"input     {describe(self.preprocessing)}, {self.preprocessing.layout}",
             f"output    {self.outputs} classes as {self.output}",
             f"classes   {', '.join(self.classes) if self.classes else 'not named in the file; pass --classes'}",
-            f"maps from {layers.get(self.cam_layer or '', 'no layer; black-box methods only')}",
+            f"maps from {layers.get(self.cam_layer, self.cam_layer) if self.cam_layer else NO_LAYER}",
         ]
         if others:
-            lines.append(f"or from   {', '.join(others[-8:][::-1])}")
+            lines.append(f"or from   {', '.join(others)}")
         return "\n".join([*lines, *(f"note      {note}" for note in self.notes)])
 
 
@@ -69,7 +75,7 @@ def inspect_model(spec: str | Path, input: str | Preprocessing | None = None, al
         output=settled.output,
         classes=None,
         cam_layer=cam_layer,
-        cam_layers=_layers(opened.network, settled.preprocessing) if opened.hookable else (),
+        cam_layers=_layers(opened.network, settled.preprocessing) if cam_layer else (),
         notes=(*settled.notes, *notes),
     )
 
@@ -84,13 +90,14 @@ def _of_checkpoint(spec: str, found: Classifier) -> Inspection:
         output=found.output,
         classes=found.labels.names,
         cam_layer=found.cam_layer,
-        cam_layers=_layers(found.network, found.preprocessing),
+        cam_layers=_layers(found.network, found.preprocessing) if found.cam_layer else (),
         notes=tuple(found.card.get("notes", ())),
     )
 
 
 def _layers(network: nn.Module, preprocessing: Preprocessing) -> tuple[Candidate, ...]:
-    return candidates(network, probe.example(preprocessing))
+    example = probe.example(preprocessing)
+    return tuple(islice(telling(network, example, candidates(network, example)), LISTED))
 
 
 def _weights(network: nn.Module) -> int:

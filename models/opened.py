@@ -13,7 +13,7 @@ from faces.errors import InputError
 from models import probe
 from models.camlayer import find_cam_layer, named_layer
 from models.classifier import Classifier, Preprocessing, per_channel
-from models.outputs import DoesNotRun, output_of, strip_activation
+from models.outputs import DoesNotRun, is_probability, output_of, strip_activation
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def settle(opened: Opened, request: Request, any_size: bool = False) -> Settled:
         outputs, output = output_of(opened.network, preprocessing, opened.subject)
     except DoesNotRun as error:
         raise _blamed(opened, preprocessing, error) from None
+    if output == "sigmoid" and is_probability(opened.network, probe.example(preprocessing)) is None:
+        notes = (*notes, "its one output is taken for a sigmoid, since it was within 0..1 on made-up pictures")
     if not probe.repeats(opened.network, probe.example(preprocessing)):
         notes = (*notes, "it gives other outputs each time it runs (dropout left on?), and so will every figure")
     if output != "logits" and opened.hookable:
@@ -165,15 +167,19 @@ def _other_input(opened: Opened, given: Preprocessing, channels: int | None) -> 
 
 
 def _scaled_otherwise(opened: Opened, given: Preprocessing) -> tuple[str, ...]:
-    """A note where the input that was said scales pixels otherwise than is usual for the network."""
-    if opened.usual is None:
+    """A note where the input that was said scales pixels otherwise than the file tells or is usual for the network."""
+    if opened.scaling is not None:
+        whose, own = "the file's own", opened.scaling
+    elif opened.usual is not None:
+        whose = f"{opened.kind}'s own"
+        own = {name: per_channel(values, given.channels) for name, values in opened.usual.items()}
+    else:
         return ()
-    mean, std = (per_channel(opened.usual[name], given.channels) for name in ("mean", "std"))
-    usual = replace(given, low=0.0, high=1.0, mean=mean, std=std)
+    usual = replace(given, **{"low": 0.0, "high": 1.0, "mean": None, "std": None, **own})
     if given == usual:
         return ()
-    own = describe(usual).partition(", ")[2]
-    return (f"--input's scaling is used and {opened.kind}'s own ({own}) is not; {usual.as_input()} takes that",)
+    told = describe(usual).partition(", ")[2]
+    return (f"--input's scaling is used and {whose} ({told}) is not; {usual.as_input()} takes that",)
 
 
 def _size_taken(opened: Opened, channels: int, any_size: bool) -> tuple[tuple[int, int], tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import nn
 
@@ -11,6 +13,11 @@ from models.probe import example, quiet_eval
 
 SUMS = 1e-2
 """How far from 1 probabilities may sum up: a softmax computed in half precision is off by some thousandths."""
+RESHAPING = (
+    *("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Select", "Slice", "Permute", "Transpose", "T"),
+    *("Expand", "Alias", "Clone", "ToCopy", "Clamp"),
+)
+"""What autograd calls the steps that leave values as they are, or within their bounds."""
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 """Numbers of images that networks are tied to."""
 
@@ -37,17 +44,24 @@ def output_of(network: nn.Module, preprocessing: Preprocessing, subject: str) ->
     output = _run(network, batch, preprocessing, subject)
     within = bool(((output >= 0) & (output <= 1)).all())
     if output.ndim == 1 or output.shape[1] == 1:
-        if not within:
+        if not within or is_probability(network, batch) is False:
+            found = "no sigmoid ends the network" if within else f"{float(output.min()):.3g} was seen"
             raise InputError(
-                f"{subject} has one output that is no probability ({float(output.min()):.3g} was seen); one sigmoid or "
+                f"{subject} has one output that is no probability ({found}); one sigmoid or "
                 "two outputs were expected: save the model with the sigmoid, or add it in code and load that as "
                 "factory:FILE.py:FUNCTION@weights."
             )
         return 2, "sigmoid"
     sums_to_one = torch.allclose(output.sum(dim=1), torch.ones(len(output)), atol=SUMS)
-    if within and (sums_to_one or _ends_in_sigmoid(network, batch)):
+    if within and (sums_to_one or _end(network, batch).startswith("Sigmoid")):
         return output.shape[1], "probabilities"
     return output.shape[1], "logits"
+
+
+def is_probability(network: nn.Module, batch: torch.Tensor) -> bool | None:
+    """Whether a network's single output comes from a sigmoid or a softmax; None where autograd does not tell."""
+    end = _end(network, batch)
+    return end.startswith(("Sigmoid", "Hardsigmoid", "Softmax")) if end else None
 
 
 def strip_activation(network: nn.Module, batch: torch.Tensor) -> bool:
@@ -99,7 +113,7 @@ def _run(network: nn.Module, batch: torch.Tensor, preprocessing: Preprocessing, 
             f"{subject} returned {returned} for {len(batch)} images; a tensor ({len(batch)}, classes) was expected: "
             "wrap it in a function that returns that, and load it as factory:FILE.py:FUNCTION@weights."
         )
-    return output
+    return output.float()
 
 
 def _reason(error: Exception) -> str:
@@ -123,8 +137,14 @@ def _remedy(network: nn.Module, batch: torch.Tensor) -> str:
     return "pass the size and channels it takes as --input, like 48x48,gray,0..1"
 
 
-def _ends_in_sigmoid(network: nn.Module, batch: torch.Tensor) -> bool:
-    """Whether the last thing that autograd saw was a sigmoid."""
-    with quiet_eval(network), torch.enable_grad():
-        last = network(batch.clone().requires_grad_()).grad_fn
-    return last is not None and "Sigmoid" in last.name()
+def _end(network: nn.Module, batch: torch.Tensor) -> str:
+    """What autograd calls the last step that does more than reshape; empty where it saw none."""
+    try:
+        # optimised, TorchScript would join steps into one of its own
+        with quiet_eval(network), torch.enable_grad(), torch.jit.optimized_execution(False):
+            step = network(batch.clone().requires_grad_().clone()).grad_fn  # a leaf may not be written to in place
+    except Exception:  # any network may refuse gradients in any way
+        return ""
+    while step is not None and re.sub(r"Backward\d*$", "", step.name()) in RESHAPING:
+        step = step.next_functions[0][0]
+    return "" if step is None else step.name()

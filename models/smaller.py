@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -20,12 +20,14 @@ from torch.nn.utils import prune as pruning
 from faces.dataset import FaceDataset, split_name
 from faces.errors import InputError
 from models.classifier import Classifier
-from models.probe import quiet_eval
+from models.probe import images, quiet_eval
 
 CLOSE = 1e-4
 """Largest difference of the exported logits from the network's, over their own largest size."""
 CALIBRATION = 256
 """Faces by which int8 ranges are set."""
+MADE_UP = 256
+"""Pictures by which a pruned network is compared where no faces are at hand."""
 BATCH = 32
 AGREES = 0.9
 """Share of the faces that ranges are set by which int8 must put in the same class."""
@@ -97,13 +99,13 @@ def options(classifier: Classifier) -> str:
     return f"--classes {','.join(classifier.labels)} --input {given.height}x{given.width},{colour},0..255"
 
 
-def quantise(classifier: Classifier, pixels: np.ndarray, file: Path | str) -> str:
+def quantise(classifier: Classifier, pixels: np.ndarray, file: Path | str, original: Classifier | None = None) -> str:
     """Write ``file`` (.onnx) with int8 weights and uint8 activations.
 
-    Returns what to pass with it and, on a second line, how its answers differ from the classifier's on ``pixels``.
-    These, uint8 (N, H, W, C) at the classifier's size, are faces to find the activations' ranges from: some hundred of
-    the training part. Weights are scaled per output channel. Raises InputError as :func:`export_onnx` does, and where
-    the answers differ too much.
+    Returns what to pass with it and, on a second line, how its answers differ on ``pixels`` from those of ``original``,
+    which ``classifier`` was pruned from (itself where it was not). The pixels, uint8 (N, H, W, C) at the classifier's
+    size, are faces to find the activations' ranges from: some hundred of the training part. Weights are scaled per
+    output channel. Raises InputError as :func:`export_onnx` does, and where the answers differ too much.
     """
     _runtime()
     _check_folder(Path(file))
@@ -128,43 +130,67 @@ def quantise(classifier: Classifier, pixels: np.ndarray, file: Path | str) -> st
             raise InputError(
                 f"The network of {classifier.name} cannot be made int8 ({_told(reason)}); export it without --int8."
             ) from reason
-        found = _agreement(classifier, small, pixels)
+        original = original or classifier
+        found = _checked(original, small, pixels, pruned=original is not classifier)
         part = Path(file).with_name(f".{Path(file).name}.part")
         part.write_bytes(small.read_bytes())
     part.replace(file)
     return f"{told}\n{found}"
 
 
-def _agreement(classifier: Classifier, file: Path, pixels: np.ndarray) -> str:
-    """How the answers of the file compare with the classifier's, in words. Raises InputError below AGREES."""
+def _checked(original: Classifier, file: Path, pixels: np.ndarray, pruned: bool) -> str:
+    """How the answers of the int8 file compare with the original's, in words. Raises InputError below AGREES."""
     session = _runtime().InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    before, after = [], []
-    with quiet_eval(classifier.network):
-        for part in np.array_split(pixels, -(-len(pixels) // BATCH)):
-            before.append(classifier.logits(classifier.network(classifier.preprocessing.tensor(part))).softmax(dim=1))
-            (logits,) = session.run(None, {"pixels": part.transpose(0, 3, 1, 2).astype(np.float32)})
-            after.append(torch.from_numpy(logits).softmax(dim=1))
-    ours, theirs = torch.cat(before), torch.cat(after)
-    same = float((ours.argmax(dim=1) == theirs.argmax(dim=1)).float().mean())
-    gap = float((ours - theirs).abs().max())
-    told = f"{same:.1%} of {len(pixels)} faces in the same class, probabilities at most {gap:.3f} apart"
+
+    def of_file(part: np.ndarray) -> torch.Tensor:
+        (logits,) = session.run(None, {"pixels": part.transpose(0, 3, 1, 2).astype(np.float32)})
+        return torch.from_numpy(logits)
+
+    same, told = _agreement(_answers(original, pixels), _batched(of_file, pixels), "faces")
     if not same >= AGREES:
+        remedy = "prune less" if pruned else "set the ranges by more faces like those it was trained on"
         raise InputError(
-            f"Made int8, {classifier.name} answers otherwise than before ({told}; at least {AGREES:.0%} in the same "
-            "class were expected), so it was not kept; set the ranges by more faces like those it was trained on, or "
-            "export it without --int8."
+            f"Made int8{' and pruned' if pruned else ''}, {original.name} answers otherwise than before ({told}; at "
+            f"least {AGREES:.0%} in the same class were expected), so it was not kept; {remedy}, or export it without "
+            "--int8."
         )
     return f"int8 against the original: {told}"
 
 
-def calibration(classifier: Classifier, dataset: FaceDataset, images: int = CALIBRATION) -> np.ndarray:
-    """uint8 (N, height, width, C): up to ``images`` readable faces, evenly spread over the training part (or all).
+def difference(original: Classifier, pruned: Classifier) -> str:
+    """How the answers of ``pruned`` compare with those of ``original`` on made-up pictures, in words."""
+    pixels = images(MADE_UP, original.preprocessing)
+    _, told = _agreement(_answers(original, pixels), _answers(pruned, pixels), "made-up pictures")
+    return f"pruned against the original: {told}"
+
+
+def _answers(classifier: Classifier, pixels: np.ndarray) -> torch.Tensor:
+    """Probabilities (N, K)."""
+    with quiet_eval(classifier.network):
+        given = classifier.preprocessing
+        return _batched(lambda part: classifier.logits(classifier.network(given.tensor(part))), pixels)
+
+
+def _batched(logits: Callable[[np.ndarray], torch.Tensor], pixels: np.ndarray) -> torch.Tensor:
+    """Probabilities (N, K) of logits that are asked for BATCH images at a time."""
+    return torch.cat([logits(part).softmax(dim=1) for part in np.array_split(pixels, -(-len(pixels) // BATCH))])
+
+
+def _agreement(before: torch.Tensor, after: torch.Tensor, what: str) -> tuple[float, str]:
+    """The share of ``what`` that two sets of probabilities (N, K) put in the same class; how they compare, in words."""
+    same = float((before.argmax(dim=1) == after.argmax(dim=1)).float().mean())
+    gap = float((before - after).abs().max())
+    return same, f"{same:.1%} of {len(before)} {what} in the same class, probabilities at most {gap:.3f} apart"
+
+
+def calibration(classifier: Classifier, dataset: FaceDataset, number: int = CALIBRATION) -> np.ndarray:
+    """uint8 (N, height, width, C): up to ``number`` readable faces, evenly spread over the training part (or all).
 
     Raises InputError where none can be read.
     """
     splits = {split_name(name) for name in dataset.splits}
     faces = dataset.select("train") if "train" in splits else dataset
-    rows = np.unique(np.linspace(0, len(faces) - 1, images).astype(int))
+    rows = np.unique(np.linspace(0, len(faces) - 1, number).astype(int))
     fit = classifier.preprocessing.fit
     pixels = [fit(image) for _, image in faces.stream(rows.tolist()) if isinstance(image, np.ndarray)]
     if not pixels:
@@ -210,6 +236,8 @@ class _Ranges:
 
 
 def _check_folder(file: Path) -> None:
+    if file.is_dir():
+        raise InputError(f"{file} is a folder, and a file to write was expected; name one, like {file}/model.onnx.")
     if not file.parent.is_dir():
         raise InputError(f"{file} cannot be written: {file.parent} is not a folder; make it, or name another file.")
 

@@ -32,10 +32,10 @@ def open_keras(path: Path, request: Request, shown: Path | None = None) -> Opene
     """
     shown = shown or path
     keras = import_keras(shown)
-    from models.adapters.keras_layers import REBUILT  # stands on keras, which need not be there
+    from models.adapters.keras_layers import FUNCTIONS, REBUILT  # stands on keras, which need not be there
 
     modern_copy = _modern_zip if zipfile.is_zipfile(path) else _modern_hdf5
-    with TemporaryDirectory() as folder, _quiet(), keras.saving.custom_object_scope(REBUILT):
+    with TemporaryDirectory() as folder, _quiet(), keras.saving.custom_object_scope(REBUILT | FUNCTIONS):
         try:
             model = keras.saving.load_model(modern_copy(path, folder, shown), compile=False, safe_mode=True)
         except InputError:
@@ -55,7 +55,7 @@ def opened_model(keras: ModuleType, model: Any, name: str, path: Path) -> Opened
     rescaling = _pixel_range(model)
     notes: tuple[str, ...] = ()
     if rescaling is not None:
-        notes = (f"its layer {rescaling[0]!r} rescales pixels itself, so it is fed 0..{rescaling[1]:g}",)
+        notes = (f"its layer {rescaling[0]!r} rescales pixels itself, and was made for 0..{rescaling[1]:g}",)
     return Opened(
         network=KerasNetwork(keras, model).eval(),
         kind="keras",
@@ -123,7 +123,7 @@ def import_keras(path: Path) -> ModuleType:
 
 def _modern_zip(path: Path, folder: str, shown: Path) -> Path:
     """A copy of a .keras archive whose configuration is as keras 3 takes it."""
-    from models.adapters.keras_configs import modernise
+    from models.adapters.keras_configs import Origin, modernise
 
     modern = Path(folder) / "model.keras"
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(modern, "w") as copy:
@@ -132,7 +132,7 @@ def _modern_zip(path: Path, folder: str, shown: Path) -> Path:
             if member.filename == "config.json":
                 version = json.loads(archive.read("metadata.json")).get("keras_version")
                 entry = json.loads(_without_slashes(content.decode()))
-                content = json.dumps(modernise(entry, shown, _of_tensorflow(version))).encode()
+                content = json.dumps(modernise(entry, shown, Origin.of(version))).encode()
             copy.writestr(member, content)
     return modern
 
@@ -141,7 +141,7 @@ def _modern_hdf5(path: Path, folder: str, shown: Path) -> Path:
     """A copy of an .h5 file whose configuration is as keras 3 takes it. Raises InputError for weights alone."""
     import h5py
 
-    from models.adapters.keras_configs import modernise
+    from models.adapters.keras_configs import Origin, modernise
 
     modern = Path(shutil.copyfile(path, Path(folder) / "model.h5"))
     with h5py.File(modern, "r+") as file:
@@ -153,18 +153,19 @@ def _modern_hdf5(path: Path, folder: str, shown: Path) -> Path:
                 "the whole model with model.save(...)."
             )
         entry = json.loads(_without_slashes(_text(config)))
-        of_tensorflow = _of_tensorflow(_text(file.attrs.get("keras_version")), _text(file.attrs.get("backend")))
-        file.attrs["model_config"] = json.dumps(modernise(entry, shown, of_tensorflow)).encode()
+        backend = _text(file.attrs.get("backend"))
+        if backend == "theano":
+            raise InputError(
+                f"{shown} was written on Theano, which turns the kernels of convolutions round; load it in Keras 2 on "
+                "TensorFlow, which turns them back, and save it there."
+            )
+        origin = Origin.of(_text(file.attrs.get("keras_version")), backend)
+        file.attrs["model_config"] = json.dumps(modernise(entry, shown, origin)).encode()
     return modern
 
 
 def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _of_tensorflow(version: Any, backend: Any = None) -> bool:
-    """Whether a file was written on TensorFlow: said so, or by a Keras that knew no torch."""
-    return backend == "tensorflow" or not str(version or "2").startswith("3")
 
 
 def _without_slashes(config: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from keras.src import ops  # keras.ops has the functions and not the classes
 
 from faces.errors import InputError
 from models.adapters.keras_graph import as_operation, joined
-from models.adapters.keras_layers import REBUILT
+from models.adapters.keras_layers import REBUILT, hard_sigmoid_of_keras_2
 
 CLASSES = {"Convolution2D": "Conv2D", "SeparableConvolution2D": "SeparableConv2D", "Model": "Functional"}
 """Names that layers had in Keras 1 and 2."""
@@ -43,15 +44,31 @@ OF_OLD = (
     *("query_shape", "key_shape", "value_shape"),
 )
 """Options of old configurations that say nothing which the rest does not."""
+ACTIVATIONS = ("activation", "recurrent_activation")
+"""Options that name a function."""
 MODELS = ("Functional", "Sequential")
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
 """Classes of tf.keras that hold an operation of TensorFlow."""
 REMEDY = "build the model in code and load it as factory:FILE.py:FUNCTION@weights.h5"
 
 
-def modernise(entry: dict[str, Any], path: Path, of_tensorflow: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Origin:
+    """What wrote a file: whether it ran on ``tensorflow``, whose pooling then is kept, and was ``before_keras_3``."""
+
+    tensorflow: bool
+    before_keras_3: bool
+
+    @classmethod
+    def of(cls, version: Any, backend: Any = None) -> Origin:
+        """From the version and the backend that a file tells, None where it does not: old ones told neither."""
+        old = not str(version or "2").startswith("3")  # and knew no torch
+        return cls(old or backend == "tensorflow", old)
+
+
+def modernise(entry: dict[str, Any], path: Path, origin: Origin) -> dict[str, Any]:
     """The configuration of a model or layer, ``{"class_name", "config", ...}``, as keras 3 takes it; layers within
-    too. ``of_tensorflow`` is whether the file was written on TensorFlow, whose pooling then is kept.
+    too. What words and layers mean is kept as it was where the file came from.
 
     Raises InputError naming the first layer that keras 3 cannot rebuild without running code of the file.
     """
@@ -60,22 +77,36 @@ def modernise(entry: dict[str, Any], path: Path, of_tensorflow: bool = False) ->
         return as_operation(entry, path, REMEDY)
     if "module" not in entry and (operations := _module_of_operation(name, entry["config"])):
         return {**entry, "module": operations, "registered_name": name}
-    name = f"Exact{name}" if of_tensorflow and name == "AveragePooling2D" else name
+    name = f"Exact{name}" if origin.tensorflow and name == "AveragePooling2D" else name
     config = entry["config"] if isinstance(entry["config"], dict) else {"name": "sequential", "layers": entry["config"]}
     _check_known(name, {**entry, "config": config}, path)
     config = {key: _plain(value) for key, value in config.items() if not key.endswith(TRAINING_ONLY)}
     if name in MODELS:
-        layers = [modernise(layer, path, of_tensorflow) for layer in config["layers"]]
+        layers = [modernise(layer, path, origin) for layer in config["layers"]]
         config["layers"] = _with_input_layer(layers, config["layers"]) if name == "Sequential" else joined(layers)
     elif isinstance(config.get("layer"), dict):
-        config["layer"] = modernise(config["layer"], path, of_tensorflow)
+        config["layer"] = modernise(config["layer"], path, origin)
     elif name in REBUILT or hasattr(keras.layers, name):
-        entry = {key: value for key, value in entry.items() if key != "build_config" or not of_tensorflow}
+        entry = {key: value for key, value in entry.items() if key != "build_config" or not origin.tensorflow}
+        config = _activations_of_keras_2(config) if origin.before_keras_3 else config
         config = _options(name, config, REBUILT.get(name) or getattr(keras.layers, name), path)
     if name in REBUILT:
         return {**entry, "class_name": name, "config": config, "module": None, "registered_name": name}
     module = {"module": "keras.src.models.functional"} if name == "Functional" and "module" in entry else {}
     return {**entry, "class_name": name, "config": config, **module}
+
+
+def _activations_of_keras_2(config: dict[str, Any]) -> dict[str, Any]:
+    """A layer's options with the activation that keras 3 understands otherwise by the name that it has here."""
+    name = hard_sigmoid_of_keras_2.__name__
+    old = {"class_name": "function", "config": name, "module": None, "registered_name": name}
+    return {key: old if key in ACTIVATIONS and _called(value) == "hard_sigmoid" else value
+            for key, value in config.items()}  # fmt: skip
+
+
+def _called(activation: Any) -> Any:
+    """The name of an activation, which late tf.keras wrote into a dictionary."""
+    return activation.get("config") if isinstance(activation, dict) else activation
 
 
 def _check_known(name: str, entry: dict[str, Any], path: Path) -> None:

@@ -147,8 +147,8 @@ def pixel_scale(operation: Any) -> float | None:
     sizes = [abs(part) for part in listed if isinstance(part, int | float)]
     if name not in ARITHMETIC or not sizes:
         return None
-    dividing = name == "multiply" and max(sizes) < 0.05
-    return 255.0 if dividing or max(sizes) > 2 else 1.0
+    of_pixels = max(sizes) < 0.05 if name == "multiply" else max(sizes) > 2
+    return 255.0 if of_pixels else 1.0
 
 
 def _bound(value: Any, tensors: list[Any]) -> Any:
@@ -202,5 +202,12 @@ class ExactAveragePooling2D(layers.AveragePooling2D):
         return (sums[0] / sums[1]).permute(0, 2, 3, 1)
 
 
+def hard_sigmoid_of_keras_2(x: Any) -> Any:
+    """What Keras called hard_sigmoid before version 3, which made it flatter."""
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
 REBUILT = {layer.__name__: layer for layer in (Operation, LayerScale, StochasticDepth, ExactAveragePooling2D)}
 """Classes that keras 3 is told of when it loads a file."""
+FUNCTIONS = {hard_sigmoid_of_keras_2.__name__: hard_sigmoid_of_keras_2}
+"""Functions that it is told of."""

@@ -66,8 +66,8 @@ def _joined(config: dict, version: str, weights: h5py.File, whole: Path) -> Path
         for name, value in source.attrs.items():
             target.attrs[name] = value
         copy.attrs["model_config"] = json.dumps(config)
-        copy.attrs["keras_version"] = version
-        copy.attrs["backend"] = config.get("backend", "")
+        copy.attrs["keras_version"] = version or weights.attrs.get("keras_version", "")
+        copy.attrs["backend"] = config.get("backend") or weights.attrs.get("backend", "")
     return whole
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,11 @@ def open_onnx(path: Path, request: Request) -> Opened:
     batched = image.shape[0] != 1
     runtime = RuntimeNetwork(path, one_by_one=not batched, classes=len(request.classes) if request.classes else None)
     notes: tuple[str, ...] = ()
+    if runtime.whole:
+        _check_whole(path, request)
+        notes = ("it takes whole numbers (uint8), so it is fed 0..255",)
     if runtime.others:
-        notes = (f"of its outputs, {runtime.output} is taken, and {', '.join(runtime.others)} left",)
+        notes += (f"of its outputs, {runtime.output} is taken, and {', '.join(runtime.others)} left",)
         onnx_graph.keep_output(model.graph, runtime.output)
     onnx_graph.plain_reshapes(model.graph)
     if not batched:
@@ -76,6 +79,7 @@ def open_onnx(path: Path, request: Request) -> Opened:
         layout=image.layout,
         size=image.size,
         channels=image.channels,
+        scaling={"high": 255.0} if runtime.whole else None,
         hookable=reason is None,
         fingerprint=onnx_graph.fingerprint(path),
         notes=notes,
@@ -87,6 +91,7 @@ class RuntimeNetwork(nn.Module):
 
     ``one_by_one`` for graphs made for a batch of one image. Of several outputs, ``output``, the first with as many
     values an image as there are ``classes``, else the last with a row an image, is given, and not ``others``.
+    ``whole`` is whether it takes whole numbers alone, to which values are rounded.
     """
 
     def __init__(self, path: Path, one_by_one: bool, classes: int | None = None) -> None:
@@ -104,6 +109,7 @@ class RuntimeNetwork(nn.Module):
             ) from None
         taken = self._session.get_inputs()[0]
         self._input, self._kind = taken.name, KINDS.get(taken.type, np.dtype(np.float32))
+        self.whole = self._kind.kind == "u"
         outputs = self._session.get_outputs()
         rows = [output for output in outputs if len(output.shape) == 2 or output.shape[2:] == [1, 1]]
         right = [output for output in rows if output.shape[1] == classes]
@@ -113,7 +119,7 @@ class RuntimeNetwork(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         values = batch.detach().cpu().numpy()
-        values = (np.rint(values) if self._kind.kind in "iu" else values).astype(self._kind)
+        values = (np.rint(values) if self.whole else values).astype(self._kind)
         parts = np.split(values, len(values)) if self._one_by_one else [values]
         outputs = [self._session.run([self.output], {self._input: part})[0] for part in parts]
         return torch.from_numpy(np.concatenate(outputs)).to(torch.float32)
@@ -159,6 +165,18 @@ def _image_input(path: Path, graph: GraphProto) -> _Input:
             "goes from the image to the classes."
         )
     return _Input(inputs[0].name, shapes[0])
+
+
+def _check_whole(path: Path, request: Request) -> None:
+    """Raises InputError for an input that rounding to whole numbers of 0 to 255 would change."""
+    if request.input is None:
+        return
+    wanted = replace(request.input, low=0.0, high=255.0, mean=None, std=None)
+    if request.input != wanted:
+        raise InputError(
+            f"{path} takes whole numbers from 0 to 255 (uint8), and the input {request.input.as_input()} has others; "
+            f"pass --input {wanted.as_input()}."
+        )
 
 
 def _converted(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from faces.errors import InputError
+from faces.places import place
 from models import catalogue
 from models.classifier import per_channel
 from models.opened import Opened, Request
@@ -26,7 +26,7 @@ def open_timm(text: str, request: Request) -> Opened:
     name, _, weights = text.partition("@")
     if not name or not weights:
         raise InputError(f"The model 'timm:{text}' is not understood; timm:NAME@weights was expected.")
-    path = Path(weights)
+    path = place(weights)
     if not path.is_file():
         raise InputError(f"{path}, named by the model 'timm:{text}', is not a file; give the path of a state dict.")
     state = read_weights(path, request.allow_pickle)

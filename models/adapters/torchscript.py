@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 
@@ -37,11 +38,14 @@ def open_torchscript(path: Path, request: Request) -> Opened:
             f"{path} cannot be read as TorchScript ({reason}); save it again with torch.jit.save, or bring the network "
             "itself as factory:FILE.py:FUNCTION@weights."
         ) from None
+    with path.open("rb") as file:  # a frozen file keeps its weights as constants, which no state_dict shows
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Opened(
         network=ScriptedNetwork(script.float().eval()),
         kind="torchscript",
         name=path.stem,
         path=path,
         hookable=False,
+        fingerprint=digest,
         notes=("TorchScript lets no layer be hooked: there are no gradient maps, only those of black-box methods",),
     )

@@ -14,13 +14,16 @@ from torch import nn
 from audit.scoring import score
 from faces.emotions import LabelSet
 from faces.errors import InputError
-from models import catalogue
+from facevalue import export_model
+from models import catalogue, checkpoints
 from models.adapters.onnx import RuntimeNetwork
 from models.classifier import Classifier, Preprocessing
 from models.load import load_classifier
-from models.smaller import _Ranges, export_onnx, prune, quantise
+from models.probe import images
+from models.smaller import _Ranges, difference, export_onnx, prune, quantise
 
 NAMES = LabelSet(("angry", "happy", "sad"))
+PLAIN = Preprocessing(48, 48, 1)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +96,37 @@ def test_int8_is_smaller_and_answers_nearly_the_same(
     assert compared == (
         f"int8 against the original: {same:.1%} of 64 faces in the same class, probabilities at most {gap:.3f} apart"
     )
+
+
+def test_what_is_pruned_is_compared_with_the_original(
+    classifier: Classifier, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    original = replace(classifier, network=nn.Sequential(nn.Conv2d(1, 3, 48), nn.Flatten()), preprocessing=PLAIN)
+    pruned = prune(original, 0.999)
+    with pytest.raises(InputError, match=r"Made int8 and pruned, small .*of 64 faces.*; prune less, or"):
+        quantise(pruned, pixels, tmp_path / "m8.onnx", original)
+    _, compared = quantise(prune(original, 0.01), pixels, tmp_path / "m8.onnx", original).splitlines()
+    assert compared.startswith("int8 against the original: ")
+
+    seen = images(256, PLAIN)
+    before, after = answers(original, seen), answers(pruned, seen)
+    same, gap = (before.argmax(axis=1) == after.argmax(axis=1)).mean(), np.abs(before - after).max()
+    assert difference(original, pruned) == (
+        f"pruned against the original: {same:.1%} of 256 made-up pictures in the same class, probabilities at most "
+        f"{gap:.3f} apart"
+    )
+    assert same < 1
+
+
+def test_the_front_door_tells_how_pruning_changed_the_answers(
+    classifier: Classifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoints.save(classifier, tmp_path / "model", {"network": {"name": "tiny", "channels": 1}})
+    export_model(str(tmp_path / "model"), tmp_path / "m.onnx", prune=0.9)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("facevalue audit DATA --out RUN --model ") and "--classes" in first
+    assert second.startswith("pruned against the original: ") and "made-up pictures" in second
 
 
 def test_int8_that_answers_otherwise_is_refused(
@@ -173,3 +207,12 @@ def test_a_folder_that_is_not_there_is_named(classifier: Classifier, pixels: np.
         export_onnx(classifier, tmp_path / "gone" / "m.onnx")
     with pytest.raises(InputError, match="gone is not a folder"):
         quantise(classifier, pixels, tmp_path / "gone" / "m.onnx")
+
+
+def test_a_folder_is_no_file_to_write(classifier: Classifier, pixels: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "d.onnx").mkdir()
+    with pytest.raises(InputError, match=r"d\.onnx is a folder, and a file to write was expected"):
+        export_onnx(classifier, tmp_path / "d.onnx")
+    with pytest.raises(InputError, match=r"d\.onnx is a folder, and a file to write was expected"):
+        quantise(classifier, pixels, tmp_path / "d.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["d.onnx"]

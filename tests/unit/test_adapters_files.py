@@ -168,10 +168,16 @@ def test_onnx_that_takes_other_numbers_than_float32(tmp_path: Path, kind: str) -
     given = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 7])
     graph = helper.make_graph(nodes, "g", [taken], [given], [numpy_helper.from_array(weights, "w")])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
-    classifier = load_classifier(path, CLASSES, "48x48,gray,0..255")
+    classifier = load_classifier(path, CLASSES, None if kind == "UINT8" else "48x48,gray,0..255")
     pixels = probe.images(3, classifier.preprocessing)
     expected = torch.from_numpy(pixels.reshape(3, -1).astype(np.float32) @ weights).softmax(dim=1)
     np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
+    for given in ("48x48,gray,0..1", "48x48,gray,0..255,127/64"):
+        if kind == "UINT8":
+            with pytest.raises(InputError, match=r"whole numbers from 0 to 255.*pass --input 48x48,gray,0\.\.255\."):
+                load_classifier(path, CLASSES, given)
+        else:
+            assert load_classifier(path, CLASSES, given).preprocessing == Preprocessing.parse(given)
 
 
 def test_the_fingerprint_of_a_black_box_is_of_its_file(tmp_path: Path) -> None:
@@ -226,6 +232,22 @@ def test_torchscript_gives_the_same_probabilities_and_says_what_it_lacks(tmp_pat
     assert scored.maps == {} and "black-box" in classifier.card["notes"][0]
 
 
+def test_frozen_torchscript_is_told_apart_by_its_file(tmp_path: Path) -> None:
+    """Freezing makes constants of the weights, which no state_dict holds."""
+    other = Net()
+    nn.init.zeros_(other.head.bias)
+    first, second = (tmp_path / "one.pt", tmp_path / "two.pt")
+    for network, path in ((Net(), first), (other, second)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.jit.save(torch.jit.freeze(torch.jit.script(network.eval())), path)
+    classifier = load_classifier(first, CLASSES, INPUT)
+    model = described(classifier, tmp_path)
+    assert load_again(model, tmp_path).fingerprint == classifier.fingerprint
+    with pytest.raises(InputError, match="other weights than"):
+        load_again(model, tmp_path, str(second))
+
+
 def test_torchscript_tells_its_size_where_only_one_fits(tmp_path: Path) -> None:
     found = inspect_model(script(Net(), tmp_path / "net.pt"))
     assert (found.preprocessing.height, found.preprocessing.channels, found.cam_layers) == (48, 1, ())
@@ -247,6 +269,26 @@ def test_timm_networks(tmp_path: Path, name: str, channels: int) -> None:
     scored = score(classifier, pixels)
     np.testing.assert_allclose(scored.probabilities, expected, atol=1e-6)
     assert scored.maps["gradcam"].shape[:2] == (2, 7) and classifier.kind == "timm"
+
+
+def test_layers_that_are_listed_can_be_named_and_the_best_comes_first(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("vit_tiny_patch16_224", num_classes=7, in_chans=1, img_size=64)
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    spec, given = f"timm:vit_tiny_patch16_224@{tmp_path}/w.pth", "64x64,gray,0..1"
+    found = inspect_model(spec, given)
+    names = [layer.name for layer in found.cam_layers]
+    assert names[0] == found.cam_layer == "blocks.11.norm1" and len(names) > 3
+    assert f"maps from {names[0]} (4x4)\nor from   {names[1]} (4x4), {names[2]}" in found.text()
+    for name in names:
+        assert load_classifier(spec, CLASSES, given, name).cam_layer == name
+
+
+def test_timm_takes_weights_from_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save(timm.create_model("resnet18", num_classes=7).state_dict(), tmp_path / "w.pth")
+    found = load_classifier("timm:resnet18@~/w.pth", CLASSES)
+    assert found.card["spec"] == f"timm:resnet18@{tmp_path}/w.pth"
 
 
 def test_timm_brings_its_own_size_and_scaling(tmp_path: Path) -> None:

@@ -69,6 +69,26 @@ class Half(Net):
     def forward(self, x):
         return (super().forward(x) * 3).softmax(1).half().float()
 
+class Halved(Net):
+    def forward(self, x):
+        return super().forward(x).half()
+
+class One(Net):
+    def __init__(self):
+        super().__init__(1, 1)
+        nn.init.constant_(self.head.weight, 0.1)
+        nn.init.constant_(self.head.bias, 0.3)
+
+class OneUnseen(One):
+    @torch.no_grad()
+    def forward(self, x):
+        return super().forward(x)
+
+class OneWritesOver(One):
+    def forward(self, x):
+        x -= 0.5
+        return super().forward(x).sigmoid().view(-1).clamp(1e-6, 1 - 1e-6)
+
 class Squeezed(nn.Module):
     def __init__(self):
         super().__init__()
@@ -149,6 +169,7 @@ def test_an_input_may_name_mean_and_deviation(text: str, mean: tuple | None, std
         ("48x48,rgb,0..1,0.5/1,imagenet", "is not understood"),
         ("48x48,rgb,-1..1,imagenet", r"which are of values 0\.\.1, on -1\.\.1; write 48x48,rgb,0\.\.1,imagenet"),
         ("48x48,rgb,0..1,0.5/0", "divides by 0; deviations above 0"),
+        ("48x48,gray,1..1", r"maps every pixel to 1; .*write it like 48x48,gray,0\.\.1"),
     ],
 )
 def test_scalings_that_mean_nothing_are_refused(text: str, message: str) -> None:
@@ -216,10 +237,41 @@ def test_a_softmax_in_half_precision_is_probabilities(tmp_path: Path) -> None:
     assert load(tmp_path, "Net").output == "logits"
 
 
+def test_outputs_in_half_precision_are_made_whole(tmp_path: Path) -> None:
+    found, plain = load(tmp_path, "Halved"), load(tmp_path, "Net")
+    pixels = probe.images(3, found.preprocessing)
+    np.testing.assert_allclose(score(found, pixels).probabilities, score(plain, pixels).probabilities, atol=1e-3)
+
+
+def test_one_output_within_0_and_1_by_chance_is_no_sigmoid(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"one output that is no probability \(no sigmoid ends the network\)"):
+        load(tmp_path, "One", "sad,happy")
+    with pytest.raises(InputError, match="no sigmoid ends the network"):
+        load_classifier(scripted(built("One"), tmp_path / "net.pt"), "sad,happy", INPUT)
+
+
+def test_one_sigmoid_that_is_reshaped_and_clipped_is_one(tmp_path: Path) -> None:
+    found = load(tmp_path, "OneWritesOver", "sad,happy")
+    assert found.output == "sigmoid" and "taken for a sigmoid" not in " ".join(found.card["notes"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = nn.Sequential(built("One"), nn.Sigmoid(), nn.Flatten(0)).eval()
+        torch.jit.save(torch.jit.freeze(torch.jit.trace(network, torch.zeros(2, 1, 48, 48))), tmp_path / "net.pt")
+    found = load_classifier(tmp_path / "net.pt", "sad,happy", INPUT)
+    assert found.output == "sigmoid" and "taken for a sigmoid" not in " ".join(found.card["notes"])
+
+
+def test_one_output_without_gradients_is_taken_for_a_sigmoid_and_told(tmp_path: Path) -> None:
+    found = load(tmp_path, "OneUnseen", "sad,happy")
+    assert found.output == "sigmoid" and "its one output is taken for a sigmoid" in " ".join(found.card["notes"])
+
+
 @pytest.mark.parametrize("name", ["NoGrad", "Inference"])
 def test_a_forward_without_gradients_leaves_black_box_methods(tmp_path: Path, name: str) -> None:
     found = load(tmp_path, name)
     assert found.cam_layer is None and "runs without gradients" in found.card["notes"][-1]
+    looked_at = inspect_model(f"factory:{written(tmp_path)}:{name}", INPUT)
+    assert looked_at.cam_layers == () and "or from" not in looked_at.text()
     assert score(found, probe.images(2, found.preprocessing)).probabilities.shape == (2, 7)
 
 

@@ -165,7 +165,38 @@ def test_what_rescales_inside_is_fed_raw_pixels(keras: Any, tmp_path: Path) -> N
     functional(keras).save(tmp_path / "model.keras")
     classifier = load_classifier(tmp_path / "model.keras", CLASSES)
     assert (classifier.preprocessing.low, classifier.preprocessing.high) == (0, 255)
-    assert "rescaling" in classifier.card["notes"][0]
+    assert "rescaling" in classifier.card["notes"][0] and "was made for 0..255" in classifier.card["notes"][0]
+    assert not any("--input" in note for note in classifier.card["notes"])
+
+
+def test_an_input_that_is_told_wins_over_what_rescales_inside(keras: Any, tmp_path: Path) -> None:
+    functional(keras).save(tmp_path / "model.keras")
+    found = inspect_model(tmp_path / "model.keras", "48x48,gray,0..1")
+    assert found.preprocessing.high == 1
+    told = "--input's scaling is used and the file's own (0..255) is not; 48x48,gray,0..255 takes that"
+    assert told in found.notes and "fed" not in " ".join(found.notes)
+
+
+def test_pixels_that_the_model_multiplies_by_255_are_fed_from_0_to_1(keras: Any, tmp_path: Path) -> None:
+    image = keras.Input((32, 32, 1))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(image * 255.0))
+    keras.Model(image, keras.layers.Dense(7)(x)).save(tmp_path / "model.keras")
+    found = load_classifier(tmp_path / "model.keras", CLASSES)
+    assert found.preprocessing.high == 1 and "was made for 0..1" in found.card["notes"][0]
+
+
+def test_mixed_precision(keras: Any, tmp_path: Path) -> None:
+    layers, kind = keras.layers, "mixed_float16"
+    body = [layers.Conv2D(8, 3, activation="relu", dtype=kind), layers.GlobalAveragePooling2D(dtype=kind)]
+    head = layers.Dense(7, activation="softmax", dtype=kind)
+    model = keras.Sequential([keras.Input((32, 32, 1)), *body, head])
+    model.save(tmp_path / "model.keras")
+    classifier = load_classifier(tmp_path / "model.keras", CLASSES, "32x32,gray,0..1")
+    pixels = probe.images(3, classifier.preprocessing)
+    expected = model.predict(classifier.preprocessing.tensor(pixels).numpy(), verbose=0)
+    scored = score(classifier, pixels)
+    np.testing.assert_allclose(scored.probabilities, expected.astype(np.float32), atol=2e-3)
+    assert scored.maps["gradcam"].any()
 
 
 def test_a_single_sigmoid_becomes_two_classes(keras: Any, tmp_path: Path) -> None:
@@ -302,6 +333,39 @@ def test_a_model_of_2017(tmp_path: Path, sequential_list: bool) -> None:
     scored = score(classifier, pixels)
     np.testing.assert_allclose(scored.probabilities, expected, atol=1e-5)
     assert scored.maps["gradcam"].shape == (4, 7, 31, 31)
+
+
+def gated(keras: Any, gate: Any) -> Any:
+    """A model with ``gate`` at the three places where a file may name an activation."""
+    layers = keras.layers
+    image = keras.Input((24, 24, 1))
+    x = layers.Activation(gate)(layers.Conv2D(4, 3, activation=gate)(image))
+    x = layers.LSTM(5, recurrent_activation=gate)(layers.Reshape((22, 88))(x))
+    return keras.Model(image, layers.Dense(7, activation="softmax")(x))
+
+
+@pytest.mark.parametrize("version", ["2.11.0", "3.5.0"])
+def test_a_hard_sigmoid_is_what_the_keras_of_the_file_called_so(keras: Any, tmp_path: Path, version: str) -> None:
+    model = randomised(gated(keras, "hard_sigmoid"))
+    model.save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        file.attrs["keras_version"], file.attrs["backend"] = version, "tensorflow"
+    if version < "3":
+        old = gated(keras, lambda x: keras.ops.clip(0.2 * x + 0.5, 0, 1))
+        old.set_weights(model.get_weights())
+        model = old
+    classifier = load_classifier(tmp_path / "model.h5", CLASSES, "24x24,gray,-1..1")
+    pixels = probe.images(4, classifier.preprocessing)
+    expected = model.predict(classifier.preprocessing.tensor(pixels).numpy(), verbose=0)
+    np.testing.assert_allclose(score(classifier, pixels).probabilities, expected, atol=1e-5)
+
+
+def test_files_of_theano_are_refused(tmp_path: Path) -> None:
+    keras_2017(tmp_path / "old.h5")
+    with h5py.File(tmp_path / "old.h5", "r+") as file:
+        file.attrs["backend"] = b"theano"
+    with pytest.raises(InputError, match=r"old\.h5 was written on Theano.*load it in Keras 2 on TensorFlow"):
+        load_classifier(tmp_path / "old.h5", CLASSES)
 
 
 def as_tf_keras_2(entry: dict) -> dict:

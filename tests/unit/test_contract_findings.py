@@ -91,6 +91,19 @@ def test_a_wrong_class_order_is_read_first_and_judges_no_label(tmp_path: Path) -
     found = texts(run)
     assert found["FV-L001"][0] == "unchecked" and "class order" in found["FV-L001"][1]
     assert "FV-M005" not in found
+    told = (
+        "audit again with --classes sad,angry,fear,happy (and --label-names angry,fear,happy,sad, if labels are numbers"
+    )
+    assert told in found["FV-M001"][1]
+
+
+def test_the_columns_of_a_table_whose_class_order_is_wrong_are_to_be_renamed(tmp_path: Path) -> None:
+    """Labels that are numbers go by --classes too, so another order of it would change nothing."""
+    probabilities = sharp((LABEL + 1) % 4)
+    frame = samples(LABEL, probabilities.argmax(axis=1)).assign(content_id=None)
+    detail = texts(analysed(tmp_path / "run", frame, probabilities, ()))["FV-M001"][1]
+    assert "columns of probabilities, not in its labels, write sad,angry,fear,happy for angry,fear,happy,sad" in detail
+    assert "--classes" not in detail
 
 
 def test_a_good_model_is_not_accused(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_two_classes(tmp_path, swapped: bool) -> None:
     told = _told(run_of(table, tmp_path))
     order = [one for one in told["findings"] if "class order" in one["title"]]
     assert len(order) == swapped
-    assert not swapped or "--classes sad,happy" in order[0]["detail"]
+    assert not swapped or "write sad,happy for happy,sad" in order[0]["detail"]
 
 
 def test_an_attribute_of_one_group_and_one_that_is_mostly_missing(tmp_path) -> None:
