@@ -126,7 +126,7 @@ def test_members_are_fused_and_folds_repeated(tmp_path: Path) -> None:
         update={"model": Network(network="tiny", members=2), "data": Data(validation=0.2, repeats=2)}
     )
     classifier = train(two, quarters(60, 0), tmp_path / "model", folds=2, progress=False)
-    network = {"name": "tiny", "channels": 1, "members": 2, "mirrored": False, "tilted": 0}
+    network = {"name": "tiny", "channels": 1, "members": 2, "mirrored": False, "tilted": 0, "closer": 1}
     assert classifier.card["network"] == network
     assert classifier.network.classify.in_features == 128
     assert "test" not in classifier.card["figures"]
