@@ -88,8 +88,9 @@ def test_a_crop_beyond_the_edge_repeats_it() -> None:
 @pytest.mark.parametrize("shape", [(100, 33_000, 3), (33_000, 100, 1), (1, 40_000, 3)])
 def test_the_middle_of_a_picture_beyond_what_opencv_warps(shape: tuple[int, int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
-    side, face = min(shape[:2]), whole(image)
-    top, left = int(face.top), int(face.left)
+    side = min(shape[:2])
+    top, left = ((length - side) // 2 for length in shape[:2])
+    face = Face(left, top, side)
     expected = image[top : top + side, left : left + side]
     assert crop_face(image, face).shape == (side, side, shape[2])
     if side > 1:
@@ -113,8 +114,10 @@ def test_no_face_is_dropped(drawn_faces: list[np.ndarray]) -> None:
     assert len(find_faces(np.concatenate([row] * 5, axis=0), longest=2000, smallest=0.02)) > MOST_FACES
 
 
-def test_the_whole_picture_is_its_middle_square() -> None:
-    assert whole(np.zeros((30, 50, 1), np.uint8)) == Face(10, 0, 30)
+def test_the_whole_picture_is_itself() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (30, 50, 1), dtype=np.uint8)
+    assert whole(image) == Face(0, 0, 50, height=30)
+    assert crop_face(image, whole(image)) is image
 
 
 @pytest.mark.realdata
