@@ -25,6 +25,7 @@ LIVE_LONGEST, LIVE_SMALLEST = 192, 0.2
 LARGEST_SHOWN = 1024
 """Pictures are sent back for display with at most so many pixels on the longer side."""
 LARGEST_EXACT = 256
+"""Those of at most so many are sent back as they are."""
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from faces.emotions import canonical
+from faces.emotions import vote_columns
 from faces.errors import InputError
 from training.temperature import head
 
 VOTES = "learn.votes_share"
 """The recipe's field that asks for them."""
-VOTES_OF = "votes_"
 
 
 def voted(samples: pd.DataFrame) -> torch.Tensor:
@@ -23,9 +22,9 @@ def voted(samples: pd.DataFrame) -> torch.Tensor:
     sum to 1, or to 0 where nobody voted. Raises InputError where the data has no votes.
     """
     answers: dict[str, np.ndarray] = {}
-    for name in (name for name in samples if name.startswith(VOTES_OF)):
-        answer = canonical(name.removeprefix(VOTES_OF))
-        answers[answer] = answers.get(answer, 0) + samples[name].fillna(0).to_numpy(dtype=np.float32)
+    for name in samples:
+        for answer in vote_columns([name]):
+            answers[answer] = answers.get(answer, 0) + samples[name].fillna(0).to_numpy(dtype=np.float32)
     votes = torch.from_numpy(np.stack([*answers.values()], axis=1)) if answers else torch.zeros(len(samples), 0)
     if not votes.any():
         raise InputError(
